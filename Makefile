@@ -1,0 +1,57 @@
+# Two commands do all the set-up on a fresh machine: `make run` and `make test`.
+#
+# The environment is `.venv`, made from the first plain Python that is new enough. A stamp is
+# written last, so that an interrupted install is done again, and a changed lock file too.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+RUN_STAMP := $(VENV)/.installed-run
+DEV_STAMP := $(VENV)/.installed-dev
+# Quiet: pip says nothing unless something is wrong. Wheels only: nothing is compiled here.
+INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test check bench clean
+
+help:
+	@echo 'make run     start the daemon (demo mode: no key, no network needed)'
+	@echo 'make test    lint, types, contracts and all tests'
+	@echo 'make check   environment, lint, types and contracts, without the tests'
+	@echo 'make bench   measurements, each with its peer'
+	@echo 'make clean   remove the environment and the caches (never data/)'
+
+run: $(RUN_STAMP)
+	@exec $(PY) main.py $(ARGS)
+
+test: check
+	$(PY) -m pytest $(ARGS)
+
+check: $(DEV_STAMP)
+	$(PY) -m pip check --disable-pip-version-check
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy --strict
+	$(VENV)/bin/lint-imports
+
+bench: $(RUN_STAMP)
+	@if [ -d benchmarks ]; then exec $(PY) -m benchmarks $(ARGS); \
+	else echo 'keel: nothing to measure: there is no benchmarks/ folder in this version'; fi
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A dev environment holds everything that running needs, from the same versions.
+$(RUN_STAMP): requirements.lock | $(PY)
+	@echo 'keel: installing what running needs into $(VENV)'
+	@$(INSTALL) -r requirements.lock
+	@touch $@
+
+$(DEV_STAMP): requirements-dev.lock | $(PY)
+	@echo 'keel: installing what running and testing need into $(VENV)'
+	@$(INSTALL) -r requirements-dev.lock
+	@touch $(RUN_STAMP) $@
+
+$(PY):
+	@.ci/make-venv $(VENV)

@@ -1,0 +1,1 @@
+"""Keel: one asyncio process that scans, decides, trades, protects and shows its work."""

@@ -1,0 +1,1 @@
+"""One folder a port, one file or package a thing; adapters are strangers to each other."""

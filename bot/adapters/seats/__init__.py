@@ -1,0 +1,1 @@
+"""Voices of the council, one file each."""

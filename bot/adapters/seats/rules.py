@@ -1,0 +1,18 @@
+"""The rules analyst: the council's built-in, deterministic voice.
+
+Owns nothing but the way from a question to `council.analyst`; it needs no model and cannot fail.
+"""
+
+from __future__ import annotations
+
+from bot.domain.council import RULES_SEAT, analyst
+from bot.domain.types import Opinion, Question
+
+
+class RulesSeat:
+    """Says what the score says, marked as uncalibrated."""
+
+    name = RULES_SEAT
+
+    async def ask(self, question: Question) -> Opinion:
+        return analyst(question.signal, question.score, question.flags)

@@ -1,0 +1,1 @@
+"""Venues: where orders go and where the account lives."""

@@ -1,0 +1,108 @@
+"""Signed actions: sign, send once, and read whether the venue took them.
+
+Owns the nonce of each action and the action's own verdict; knows no meaning of a leg.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import structlog
+
+from bot.adapters.venues.hyperliquid.limiter import Priority
+from bot.adapters.venues.hyperliquid.shapes import Row, UnreadableAnswer
+from bot.adapters.venues.hyperliquid.signing import Signer
+from bot.adapters.venues.hyperliquid.transport import Transport
+from bot.adapters.venues.hyperliquid.wire import Action
+from bot.domain.errors import AmbiguousOutcome, TransientError, VenueRejected
+
+log = structlog.get_logger(__name__)
+
+_NONCE_ERRORS = ("duplicate nonce", "nonce too low")  # facts 2.3: provably not executed
+_TOO_LOW = re.compile(r"nonce too low \d+ < (\d+)")
+_ADDRESS_BUDGET = "Too many cumulative requests"  # facts 5: refused free, one pass each 10 s
+_ADDRESS_PAUSE_S = 10.0
+
+
+class Actions:
+    """Sends signed actions of one signer.
+
+    At most `in_flight` entries and as many exits at a time, in lanes of their own. With 1
+    both share one lane, so that the order of everything sent is deterministic.
+    """
+
+    def __init__(
+        self, transport: Transport, signer: Signer, wall: Callable[[], int], in_flight: int
+    ) -> None:
+        self._transport = transport
+        self._wall = wall
+        self._signer = signer
+        self._entries = asyncio.Semaphore(in_flight)
+        self._exits = self._entries if in_flight == 1 else asyncio.Semaphore(in_flight)
+        self.sent = 0  # against the address budget: each order or cancel of a batch counts
+
+    async def perform(
+        self,
+        action: Action,
+        *,
+        batch: int = 1,
+        priority: Priority = Priority.EXIT,
+        expires_after: int | None = None,
+    ) -> Row:
+        """Send `action` and return the `response` object of the answer.
+
+        `expires_after` (wall clock, ms) is looked at once more before signing: an expired
+        action costs five times the address budget (facts 2.4).
+        Raises VenueRejected (the whole action was refused; nothing exists), TransientError
+        (not executed, may be sent again), AmbiguousOutcome (nobody knows).
+        """
+        # First the weight, then the lane: nobody waits for market time inside a lane.
+        await self._transport.admit_action(batch, priority)
+        async with self._lane(priority):
+            if expires_after is not None and self._wall() >= expires_after:
+                raise TransientError("hyperliquid: the action expired while it waited; not sent")
+            try:
+                return await self._once(action, batch, priority, expires_after)
+            except VenueRejected as refusal:
+                if not any(text in refusal.raw for text in _NONCE_ERRORS):
+                    raise
+                self._heed(refusal.raw)
+            # A refused nonce executed nothing, so that one more try is safe for entries too.
+            return await self._once(action, batch, priority, expires_after)
+
+    def _lane(self, priority: Priority) -> AbstractAsyncContextManager[None]:
+        return self._exits if priority is Priority.EXIT else self._entries
+
+    async def _once(
+        self, action: Action, batch: int, priority: Priority, expires_after: int | None
+    ) -> Row:
+        self.sent += batch
+        body = self._signer.envelope(action, expires_after)
+        answer = await self._transport.exchange(body, priority)
+        try:
+            return _verdict(answer)
+        except UnreadableAnswer as error:
+            raise AmbiguousOutcome(f"{error}: ask before sending again") from None
+
+    def _heed(self, raw: str) -> None:
+        found = _TOO_LOW.search(raw)
+        if found is not None:
+            self._signer.nonces.advance(int(found.group(1)))
+        log.warning("nonce_refused", answer=raw, advice="one process a key; check the clock")
+
+
+def _verdict(answer: object) -> Row:
+    row = Row.of("/exchange", answer)
+    match row.text("status"):
+        case "ok":
+            return row.row("response")
+        case "err":
+            raw = row.text("response")
+            if _ADDRESS_BUDGET in raw:
+                raise TransientError(raw, retry_after_s=_ADDRESS_PAUSE_S)
+            raise VenueRejected(raw)
+        case other:
+            raise UnreadableAnswer(f"hyperliquid /exchange: status {other!r}")

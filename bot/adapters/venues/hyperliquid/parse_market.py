@@ -1,0 +1,185 @@
+"""Market data of the venue as domain values: instruments, prices, candles.
+
+Owns what the public answers mean; knows no request, no account and no clock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from bot.adapters.venues.hyperliquid.shapes import Row, rows_of, to_decimal, unreadable
+from bot.domain.instrument import Instrument, MarginTier
+from bot.domain.types import Market, Ms, Symbol
+
+Candle = tuple[int, float, float, float, float, float]  # ts, open, high, low, close, volume
+
+_ISOLATED_MODES = ("strictIsolated", "noCross")  # facts 1.2, `marginMode`
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The venue's word on one coin, without its name. Bid and ask are impact prices."""
+
+    mark: float
+    oracle: float
+    bid: float
+    ask: float
+    funding_hourly: float
+    open_interest: float
+    volume_24h_usd: float
+    prev_day_price: float
+
+    def market(self, symbol: Symbol, at: Ms, book: tuple[float, float] | None = None) -> Market:
+        """As a domain value; `book` is (bid, ask) where the top of the book is known."""
+        bid, ask = book if book is not None else (self.bid, self.ask)
+        return Market(
+            symbol=symbol,
+            mark=self.mark,
+            oracle=self.oracle,
+            bid=bid,
+            ask=ask,
+            funding_hourly=self.funding_hourly,
+            open_interest=self.open_interest,
+            volume_24h_usd=self.volume_24h_usd,
+            prev_day_price=self.prev_day_price,
+            at=at,
+        )
+
+
+def is_perpetual(coin: str) -> bool:
+    """Whether `coin` is a perpetual of the first exchange: no spot pair, no builder's coin."""
+    return not any(mark in coin for mark in "/@:#")
+
+
+def instruments(meta: object) -> dict[Symbol, Instrument]:
+    """Trading rules by symbol from `meta`.
+
+    The asset id is the place in the *full* universe, delisted coins included (facts 1.1).
+    """
+    row = Row.of("meta", meta)
+    tables = _margin_tables(row)
+    found = {}
+    for asset_id, coin in enumerate(row.rows("universe")):
+        instrument = _instrument(coin, asset_id, tables)
+        found[instrument.symbol] = instrument
+    return found
+
+
+def markets(answer: object, at: Ms) -> dict[Symbol, Market]:
+    """All coins of `metaAndAssetCtxs`; contexts stand in the order of the universe."""
+    meta, contexts = _pair(answer)
+    coins = Row.of("metaAndAssetCtxs[0]", meta).rows("universe")
+    rows = rows_of("metaAndAssetCtxs[1]", contexts)
+    if len(coins) != len(rows):
+        raise unreadable("metaAndAssetCtxs", "[1]", f"{len(coins)} contexts", len(rows))
+    found = {}
+    for coin, row in zip(coins, rows, strict=True):
+        symbol = Symbol(coin.text("name"))
+        if coin.flag("isDelisted"):
+            continue  # has no price worth the name
+        found[symbol] = context(row).market(symbol, at)
+    return found
+
+
+def universe_of(answer: object) -> object:
+    """The `meta` part of `metaAndAssetCtxs`."""
+    return _pair(answer)[0]
+
+
+def context(row: Row) -> Context:
+    """One asset context. An empty book (no impact prices, no mid) falls back to the mark."""
+    mark = row.price("markPx")
+    bid, ask = _impact(row, row.price("midPx") if row.has("midPx") else mark)
+    return Context(
+        mark=mark,
+        oracle=row.price("oraclePx"),
+        bid=bid,
+        ask=ask,
+        funding_hourly=float(row.decimal("funding")),
+        open_interest=float(row.decimal("openInterest")),
+        volume_24h_usd=float(row.decimal("dayNtlVlm")),
+        prev_day_price=float(row.decimal("prevDayPx")),
+    )
+
+
+def top_of_book(row: Row) -> tuple[float, float] | None:
+    """(bid, ask) of a `bbo` frame; None while a side is empty."""
+    levels = row.items("bbo")
+    if len(levels) != 2:
+        raise unreadable(row.what, "bbo", "two sides", levels)
+    if levels[0] is None or levels[1] is None:
+        return None
+    bid, ask = (Row.of(f"{row.what}.bbo", level).price("px") for level in levels)
+    return bid, ask
+
+
+def candle(row: Row) -> Candle:
+    """One candle; the volume is in base units. Refuses one whose prices contradict."""
+    ts = row.integer("t")
+    open_, high, low, close = (row.price(key) for key in ("o", "h", "l", "c"))
+    volume = float(row.decimal("v"))
+    if high < max(open_, close) or low > min(open_, close) or volume < 0 or not math.isfinite(high):
+        raise unreadable(row.what, "o, h, l, c, v", "a candle without contradiction", row.fields)
+    return ts, open_, high, low, close, volume
+
+
+def candles(answer: object) -> list[Candle]:
+    """Candles of `candleSnapshot`, oldest first, one an open time."""
+    by_time = {found[0]: found for found in map(candle, rows_of("candleSnapshot", answer))}
+    return [by_time[ts] for ts in sorted(by_time)]
+
+
+def _pair(answer: object) -> tuple[object, object]:
+    if not isinstance(answer, list) or len(answer) != 2:
+        raise unreadable("metaAndAssetCtxs", "answer", "[meta, contexts]", answer)
+    return answer[0], answer[1]
+
+
+def _instrument(
+    coin: Row, asset_id: int, tables: Mapping[int, tuple[MarginTier, ...]]
+) -> Instrument:
+    name = coin.text("name")
+    max_leverage = coin.integer("maxLeverage")
+    table = coin.integer("marginTableId") if coin.has("marginTableId") else -1
+    # A table that is not listed is untiered (facts 4), as are answers from before tables.
+    untiered = (MarginTier(Decimal(0), max_leverage),)
+    isolated = coin.flag("onlyIsolated") or coin.text_or_none("marginMode") in _ISOLATED_MODES
+    return Instrument(
+        symbol=Symbol(name),
+        venue_symbol=name,
+        asset_id=asset_id,
+        size_decimals=coin.integer("szDecimals"),
+        max_leverage=max_leverage,
+        tiers=tables.get(table, untiered),
+        delisted=coin.flag("isDelisted"),
+        only_isolated=isolated,
+    )
+
+
+def _margin_tables(meta: Row) -> dict[int, tuple[MarginTier, ...]]:
+    if not meta.has("marginTables"):
+        return {}
+    found: dict[int, tuple[MarginTier, ...]] = {}
+    for entry in meta.items("marginTables"):
+        if not isinstance(entry, list) or len(entry) != 2 or not isinstance(entry[0], int):
+            raise unreadable("meta", "marginTables", "[id, table]", entry)
+        tiers = [
+            MarginTier(tier.decimal("lowerBound"), tier.integer("maxLeverage"))
+            for tier in Row.of("meta.marginTables", entry[1]).rows("marginTiers")
+        ]
+        if tiers:
+            found[entry[0]] = tuple(sorted(tiers, key=lambda tier: tier.lower_bound))
+    return found
+
+
+def _impact(row: Row, fallback: float) -> tuple[float, float]:
+    if not row.has("impactPxs"):
+        return fallback, fallback
+    prices = row.items("impactPxs")
+    if len(prices) != 2:
+        raise unreadable(row.what, "impactPxs", "[bid, ask]", prices)
+    bid, ask = (float(to_decimal(row.what, "impactPxs", price)) for price in prices)
+    return bid, ask

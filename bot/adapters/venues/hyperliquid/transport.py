@@ -1,0 +1,218 @@
+"""HTTP to the venue: who may send, how long to wait, and what each failure means.
+
+Owns connections, time limits and the translation of failures; knows no field of an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from random import Random
+from typing import TypeVar
+
+import aiohttp
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+
+from bot.adapters.venues.hyperliquid.limiter import (
+    Priority,
+    Shed,
+    WeightLimiter,
+    action_weight,
+    answer_weight,
+    info_weight,
+)
+from bot.adapters.venues.hyperliquid.options import HyperliquidOptions
+from bot.adapters.venues.hyperliquid.shapes import UnreadableAnswer
+from bot.domain.errors import AmbiguousOutcome, TransientError, VenueRejected
+from bot.ports import Clock
+
+log = structlog.get_logger(__name__)
+
+INFO_ATTEMPTS = 3
+_RETRY_FIRST_S = 0.5
+_SHOWN = 200  # characters of a body that an error may show
+_POOL = 5  # connections for questions; actions have pools of their own, see `_pools`
+# The venue drops idle connections after about 3 minutes (SDK issues 138, 293); a reset on
+# an order is ambiguous, so ours are dropped well before.
+_KEEP_ALIVE_S = 30.0
+
+_E = TypeVar("_E", bound=Exception)
+
+
+@dataclass(slots=True)
+class Condition:
+    """How requests have been going; `failing` counts failures since the last answer."""
+
+    failing: int = 0
+    requests: int = 0
+    retries: int = 0
+
+
+class Transport:
+    """POST /info and /exchange with limits. One instance a venue and process.
+
+    Entries, exits and questions have connections of their own: an entry that hangs never
+    stands in the way of an exit.
+    """
+
+    def __init__(self, options: HyperliquidOptions, clock: Clock, limiter: WeightLimiter) -> None:
+        self._options = options
+        self._clock = clock
+        self._limiter = limiter
+        self._jitter = Random(options.jitter_seed)
+        self._pools: dict[Priority, aiohttp.ClientSession] = {}
+        self.condition = Condition()
+
+    async def info(self, request: Mapping[str, object], priority: Priority) -> object:
+        """Ask a question, at most three times. Returns the JSON of the answer.
+
+        Numbers with a fraction come as Decimal. Raises TransientError (429, 5xx, time-out,
+        reset, unreadable) and VenueRejected (the venue cannot serve this request).
+        """
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(_worth_another_try),
+            stop=stop_after_attempt(INFO_ATTEMPTS),
+            wait=self._backoff,
+            sleep=self._clock.pause,
+            reraise=True,
+        )
+        return await retrying(self._info_once, request, priority)
+
+    async def exchange(self, body: Mapping[str, object], priority: Priority) -> object:
+        """Send one signed action, once. Returns the JSON of the answer.
+
+        Raises TransientError (it never left, or 429), VenueRejected (4xx), AmbiguousOutcome
+        (no answer, or one that does not tell).
+        """
+        kind = Priority.EXIT if priority is Priority.EXIT else Priority.ENTRY
+        self.condition.requests += 1
+        try:
+            async with asyncio.timeout(self._options.exchange_limit_s):
+                with self._clock.busy():
+                    status, text = await self._post(kind, "/exchange", body)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise self._failed(
+                TransientError(
+                    f"hyperliquid /exchange: no connection, nothing sent: {_name(error)}"
+                )
+            ) from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._failed(
+                AmbiguousOutcome(
+                    f"hyperliquid /exchange: no answer ({_name(error)}): ask before sending again"
+                )
+            ) from None
+        return self._exchange_answer(status, text)
+
+    async def admit_action(self, batch: int, priority: Priority) -> None:
+        """Wait until an action with `batch` orders or cancels may be sent. Raises Shed."""
+        await self._limiter.acquire(action_weight(batch), priority)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for session in self._pools.values():
+            await session.close()
+        self._pools.clear()
+
+    async def _info_once(self, request: Mapping[str, object], priority: Priority) -> object:
+        kind = str(request["type"])
+        await self._limiter.acquire(info_weight(kind), priority)
+        self.condition.requests += 1
+        try:
+            async with asyncio.timeout(self._options.info_limit_s):
+                with self._clock.busy():
+                    status, text = await self._post(Priority.POLLING, "/info", request)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._failed(
+                TransientError(f"hyperliquid {kind}: no answer ({_name(error)})")
+            ) from None
+        answer = self._info_answer(kind, status, text)
+        self._limiter.charge(answer_weight(kind, answer))
+        return answer
+
+    def _info_answer(self, kind: str, status: int, text: str) -> object:
+        if status == 429:
+            self._limiter.penalise()
+            raise self._failed(TransientError(f"hyperliquid {kind}: rate limited (429)"))
+        if status >= 500 or 300 <= status < 400:
+            raise self._failed(TransientError(f"hyperliquid {kind}: HTTP {status}"))
+        if status != 200:
+            raise VenueRejected(f"hyperliquid {kind}: HTTP {status}: {text[:_SHOWN]}")
+        try:
+            answer = _parse(text)
+        except ValueError:
+            raise self._failed(
+                UnreadableAnswer(f"hyperliquid {kind}: not JSON: {text[:_SHOWN]!r}")
+            ) from None
+        self._went_well()
+        return answer
+
+    def _exchange_answer(self, status: int, text: str) -> object:
+        if status == 429:
+            self._limiter.penalise()
+            raise self._failed(
+                TransientError("hyperliquid /exchange: rate limited (429), not executed")
+            )
+        if 400 <= status < 500:
+            raise VenueRejected(f"HTTP {status}: {text[:_SHOWN]}")
+        if status != 200:
+            # A gateway that gave up may have passed the order on (facts 9).
+            raise self._failed(AmbiguousOutcome(f"hyperliquid /exchange: HTTP {status}"))
+        try:
+            answer = _parse(text)
+        except ValueError:
+            raise self._failed(
+                AmbiguousOutcome(f"hyperliquid /exchange: not JSON: {text[:_SHOWN]!r}")
+            ) from None
+        self._went_well()
+        return answer
+
+    async def _post(self, pool: Priority, path: str, body: Mapping[str, object]) -> tuple[int, str]:
+        url = self._options.base_url + path
+        async with self._session(pool).post(url, json=body, allow_redirects=False) as reply:
+            return reply.status, await reply.text(errors="replace")
+
+    def _session(self, pool: Priority) -> aiohttp.ClientSession:
+        if pool not in self._pools:
+            limit = self._options.max_actions_in_flight if pool is Priority.ENTRY else _POOL
+            self._pools[pool] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=limit, keepalive_timeout=_KEEP_ALIVE_S),
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=self._options.connect_limit_s
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._pools[pool]
+
+    def _backoff(self, state: RetryCallState) -> float:
+        self.condition.retries += 1
+        base = _RETRY_FIRST_S * 2.0 ** (state.attempt_number - 1)
+        return float(base * (0.5 + self._jitter.random()))
+
+    def _failed(self, error: _E) -> _E:
+        self.condition.failing += 1
+        return error
+
+    def _went_well(self) -> None:
+        if self.condition.failing:
+            log.info("venue_answers_again", failures=self.condition.failing)
+        self.condition.failing = 0
+        self._limiter.answered()
+
+
+def _worth_another_try(error: BaseException) -> bool:
+    return isinstance(error, TransientError) and not isinstance(error, Shed)
+
+
+def _parse(text: str) -> object:
+    answer: object = json.loads(text, parse_float=Decimal)
+    return answer
+
+
+def _name(error: BaseException) -> str:
+    """The class of a failure: its text may hold addresses, bodies or headers."""
+    return type(error).__name__

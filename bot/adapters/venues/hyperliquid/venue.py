@@ -1,0 +1,202 @@
+"""Orders and account of Hyperliquid behind `bot.ports.Venue`.
+
+Owns which request answers which wish of the road; knows no risk and no strategy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import structlog
+
+from bot.adapters.venues.hyperliquid import parse_exchange, wire
+from bot.adapters.venues.hyperliquid.account_stream import AccountStream
+from bot.adapters.venues.hyperliquid.actions import Actions
+from bot.adapters.venues.hyperliquid.limiter import Priority
+from bot.adapters.venues.hyperliquid.parse_account import AccountMode, Clearinghouse
+from bot.adapters.venues.hyperliquid.queries import AddressBudget, Queries
+from bot.adapters.venues.hyperliquid.shapes import UnreadableAnswer
+from bot.adapters.venues.hyperliquid.stream import Stream
+from bot.adapters.venues.hyperliquid.transport import Condition
+from bot.adapters.venues.hyperliquid.universe import Universe
+from bot.domain.errors import AmbiguousOutcome, ConfigError, TransientError, VenueRejected
+from bot.domain.types import (
+    ZERO,
+    Account,
+    Cleared,
+    Cloid,
+    Fill,
+    Funding,
+    Leg,
+    LegAck,
+    Ms,
+    Symbol,
+    VenueEvent,
+    VenueOrder,
+)
+from bot.ports import Clock
+
+log = structlog.get_logger(__name__)
+
+_UNHEALTHY_AFTER = 3  # failed requests in a row; each was already tried three times
+_ONE_MOMENT_TRIES = 3
+
+
+class HyperliquidVenue:
+    """Implements `bot.ports.Venue` for one account."""
+
+    def __init__(
+        self,
+        queries: Queries,
+        actions: Actions,
+        stream: Stream,
+        account_stream: AccountStream,
+        universe: Universe,
+        clock: Clock,
+        condition: Condition,
+        *,
+        entry_life_s: float,
+    ) -> None:
+        self._queries = queries
+        self._actions = actions
+        self._stream = stream
+        self._account_stream = account_stream
+        self._universe = universe
+        self._clock = clock
+        self._condition = condition
+        self._entry_life_ms = int(entry_life_s * 1000)
+        self._mode = AccountMode.CLASSIC
+        self._leverage: dict[Symbol, int] = {}  # isolated leverage known to be set
+        account_stream.ask_with(self.fills_since, self.funding_since)
+
+    @property
+    def actions_sent(self) -> int:
+        """Orders and cancels sent by this process: what it took off the address budget."""
+        return self._actions.sent
+
+    async def start(self) -> None:
+        """Read the account mode. Raises ConfigError for one that we cannot account for."""
+        try:
+            self._mode = await self._queries.account_mode()
+        except VenueRejected as error:  # a node that does not know the question
+            log.warning("account_mode_unknown", error=str(error), assumed=AccountMode.CLASSIC)
+        if self._mode is AccountMode.PORTFOLIO:
+            raise ConfigError(
+                "hyperliquid account is in portfolioMargin mode: its equity cannot be read as "
+                "one number; switch it to unifiedAccount or default and start again"
+            )
+        state = await self._queries.clearinghouse()
+        self._remember(state)
+        log.info("account_mode", mode=self._mode, positions=len(state.positions))
+
+    async def account(self) -> Account:
+        """See the port. Asked again when one of our fills arrived between the questions."""
+        for _ in range(_ONE_MOMENT_TRIES):
+            fills = self._account_stream.fills_delivered
+            state = await self._queries.clearinghouse()
+            equity, free = await self._balance(state)
+            orders = await self._queries.open_orders()
+            if fills == self._account_stream.fills_delivered:
+                break
+        self._remember(state)
+        return Account(
+            equity=equity,
+            free_margin=free,
+            positions=state.positions,
+            orders=orders,
+            at=state.at if state.at is not None else self._clock.now(),
+        )
+
+    async def order_status(self, symbol: Symbol, cloid: Cloid) -> VenueOrder | None:
+        """See the port. The venue forgets orders older than the account's last 2,000."""
+        return await self._queries.order_status(cloid)
+
+    async def fills_since(self, at: Ms) -> tuple[Fill, ...]:
+        return await self._queries.fills_since(at)
+
+    async def funding_since(self, at: Ms) -> tuple[Funding, ...]:
+        return await self._queries.funding_since(at)
+
+    async def submit(self, cleared: Cleared) -> tuple[LegAck, ...]:
+        """See the port. A refusal of the whole batch is raised, one of a leg is its LegAck.
+
+        Entries carry `expiresAfter`, so that a delayed one cannot fill late; what reduces
+        never expires.
+        """
+        intent = cleared.intent
+        action = wire.submission(intent, self._universe.instrument(intent.symbol))
+        legs = wire.legs(intent)
+        is_entry = intent.leg is Leg.ENTRY
+        response = await self._actions.perform(
+            action,
+            batch=len(legs),
+            priority=Priority.ENTRY if is_entry else Priority.EXIT,
+            expires_after=self._clock.wall() + self._entry_life_ms if is_entry else None,
+        )
+        try:
+            return parse_exchange.leg_acks(response, legs, intent.quantity)
+        except UnreadableAnswer as error:
+            raise AmbiguousOutcome(f"{error}: order {intent.cloid}, ask before resending") from None
+
+    async def cancel(self, symbol: Symbol, cloid: Cloid) -> bool:
+        asset = self._universe.instrument(symbol).asset_id
+        response = await self._actions.perform(wire.cancellation(asset, cloid))
+        try:
+            return parse_exchange.cancelled(response)
+        except UnreadableAnswer as error:
+            raise AmbiguousOutcome(f"{error}: cancel of {cloid}, ask before resending") from None
+
+    async def set_leverage(self, symbol: Symbol, leverage: int) -> None:
+        """See the port. Sends nothing when the venue already has it."""
+        if self._leverage.get(symbol) is None:
+            await self._look_up(symbol)
+        if self._leverage.get(symbol) == leverage:
+            return
+        asset = self._universe.instrument(symbol).asset_id
+        self._leverage.pop(symbol, None)  # unknown until the venue says yes
+        await self._actions.perform(
+            wire.isolated_leverage(asset, leverage), priority=Priority.ENTRY
+        )
+        self._leverage[symbol] = leverage
+
+    def events(self) -> AsyncIterator[VenueEvent]:
+        return self._account_stream.events()
+
+    def healthy(self) -> bool:
+        return self._stream.connected and self._condition.failing < _UNHEALTHY_AFTER
+
+    async def clock_skew_ms(self) -> int:
+        sent = self._clock.now()
+        venue = await self._queries.server_time()
+        return venue - sent - (self._clock.now() - sent) // 2
+
+    async def address_budget(self) -> AddressBudget:
+        """The venue's own count of this address's actions."""
+        return await self._queries.address_budget()
+
+    async def _balance(self, state: Clearinghouse) -> tuple[Decimal, Decimal]:
+        """(equity, free margin), wherever the account keeps its collateral."""
+        if self._mode is AccountMode.CLASSIC:
+            return state.equity, state.free_margin
+        total, hold = await self._queries.spot_usdc()
+        # An open loss already binds collateral; an open gain is not counted as free.
+        free = total - hold + min(ZERO, state.unrealised)
+        return total + state.unrealised, max(ZERO, free)
+
+    async def _look_up(self, symbol: Symbol) -> None:
+        instrument = self._universe.instrument(symbol)
+        try:
+            leverage, isolated = await self._queries.leverage(instrument.venue_symbol)
+        except (TransientError, VenueRejected) as error:
+            log.info("leverage_unknown", symbol=symbol, error=str(error))
+            return  # then it is simply set
+        if isolated:
+            self._leverage[symbol] = leverage
+
+    def _remember(self, state: Clearinghouse) -> None:
+        for symbol, position in state.positions.items():
+            if position.isolated:
+                self._leverage[symbol] = position.leverage
+            else:
+                self._leverage.pop(symbol, None)

@@ -1,0 +1,237 @@
+"""The daemon: open, recover, serve, stop; reads top to bottom on the way up.
+
+Owns the life of the process; every stage of the road lives in bot.pipeline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+import structlog
+
+from bot.adapters.store import EquityPoint, StoreOptions, open_store
+from bot.adapters.venues.hyperliquid import connect
+from bot.app.parts import Parts, build
+from bot.app.policies import rules_of
+from bot.app.reach import refuse_dead
+from bot.app.view import DaemonControls, DaemonView, Phase
+from bot.app.world import World, open_world, options_of
+from bot.domain.errors import ConfigError, TransientError
+from bot.domain.types import ExitReason
+from bot.pipeline.recover import restore
+from bot.ports import Changes
+from bot.runtime.lock import FolderLock
+from bot.runtime.logs import LogOptions, configure, register_secret
+from bot.runtime.resources import LoopLag, ResourceMeter
+from bot.runtime.supervisor import Service, Supervisor
+from bot.version import VERSION
+from bot.web.access import WebOptions, load_token
+from bot.web.api import build_api
+from bot.web.server import WebServer
+from config.settings import Settings, fingerprint
+
+log = structlog.get_logger(__name__)
+
+
+def run_daemon(settings: Settings, warnings: Sequence[str]) -> int:
+    """Run until stopped or until the candles end; the exit code."""
+    general = settings.general
+    lock = FolderLock(general.data_dir)
+    lock.acquire()
+    try:
+        configure(LogOptions(general.data_dir, general.log_console_level, general.log_level))
+        for line in warnings:
+            log.warning("configuration", note=line)
+        return asyncio.run(_live(settings, warnings))
+    finally:
+        lock.release()
+
+
+async def _live(settings: Settings, warnings: Sequence[str]) -> int:
+    """Open everything, run, close everything in reverse, also when opening failed half way."""
+    rules = rules_of(settings)
+    warm_up = max(rule.warm_up for rule in rules)
+    async with AsyncExitStack() as opened:
+        world = await open_world(settings, warm_up)
+        if world.exchange is not None:
+            opened.push_async_callback(world.exchange.close)
+        store = await open_store(_store_options(settings, world), world.clock)
+        opened.push_async_callback(store.close)
+        options = options_of(settings, world)
+        register_secret(options.private_key)
+        hyperliquid = connect(options, world.clock)
+        opened.push_async_callback(hyperliquid.close)
+        mark = fingerprint(settings)
+        parts = build(settings, world, store, hyperliquid, rules, mark)
+        await store.journal.put_config(mark, world.clock.now(), {"policies": parts.policies})
+        await _recover(parts)
+        return await _Daemon(parts, warnings).run()
+
+
+async def _recover(parts: Parts) -> None:
+    recovered = await parts.store.journal.recover()
+    clock = parts.world.clock
+    restore(parts.books, recovered, clock.now(), clock.wall() + parts.execution.waits.entry_life_ms)
+    if recovered.positions or recovered.open_orders:
+        log.warning(
+            "recovered",
+            positions=[position.symbol for position in recovered.positions],
+            open_orders=len(recovered.open_orders),
+        )
+
+
+def _store_options(settings: Settings, world: World) -> StoreOptions:
+    url = settings.general.database_url or f"sqlite+aiosqlite:///{world.folder / 'keel.db'}"
+    return StoreOptions(database_url=url, data_dir=world.folder)
+
+
+class _Daemon:
+    """The services of one Keel and the order in which they end."""
+
+    def __init__(self, parts: Parts, warnings: Sequence[str]) -> None:
+        self._parts = parts
+        self._clock = parts.world.clock
+        self._supervisor = Supervisor(self._clock)
+        self._lag = LoopLag()
+        self._ready = asyncio.Event()
+        self.view = DaemonView(
+            parts, self._supervisor, ResourceMeter(self._lag), warnings, version=VERSION
+        )
+        self._web = self._server()
+        self.view.web = self._web
+        self._add_services()
+        self._add_stages()
+
+    async def run(self) -> int:
+        gc.collect()
+        gc.freeze()  # what start-up made lives as long as the process
+        log.info("started", version=VERSION, world=self._parts.world.name, mode="demo")
+        return await self._supervisor.run()
+
+    def _server(self) -> WebServer:
+        settings, web = self._parts.settings, self._parts.settings.web
+        token = web.api_token.get_secret_value() if web.api_token is not None else None
+        options = WebOptions(host=web.http_host, token=load_token(settings.general.data_dir, token))
+        register_secret(options.token)
+        controls = DaemonControls(self._parts)
+        api = build_api(self.view, options, VERSION, controls)
+        return WebServer(api, web.http_host, web.http_port, self._clock)
+
+    def _add_services(self) -> None:
+        """In the order in which they start; the simulated exchange first, thought last."""
+        parts, add = self._parts, self._supervisor.add
+        world = parts.world
+        if world.lockstep is not None:
+            add(Service("clock", world.lockstep.run, critical=True))
+        if world.exchange is not None:
+            add(Service("exchange", world.exchange.run, critical=True))
+        add(Service("rows", parts.rows.run, critical=True))
+        add(Service("traces", parts.store.traces.run, critical=False))
+        add(Service("candles", parts.keeper.run, critical=False))
+        add(Service("stream", parts.hyperliquid.run, critical=True))
+        add(Service("account", parts.reconcile.listen, critical=True))
+        add(Service("desk", parts.desk.run, critical=True))
+        add(Service("care", parts.care.run, critical=True))
+        add(Service("reconcile", self._reconcile, critical=True))
+        add(Service("heartbeat", self._heartbeat, critical=False))
+        add(Service("loop_lag", self._lag.run, critical=False))
+        add(Service("web", self._web.run, critical=False))
+        add(Service("road", self._road, critical=False))
+        if world.exchange is not None and world.interval is not None:
+            add(Service("end_of_data", self._end_of_data, critical=True))
+
+    def _add_stages(self) -> None:
+        stop = self._supervisor.on_stop
+        stop("desk", self._quiet_desk, 5.5)
+        stop("rows", self._parts.rows.drained, 1.0)
+        stop("candles", self._parts.keeper.flush, 0.7)
+        stop("traces", self._parts.store.traces.flush, 0.7)
+
+    # --- services ----------------------------------------------------------------------
+
+    async def _road(self) -> None:
+        """Agree with the venue first; only then look for trades."""
+        parts = self._parts
+        if not self._ready.is_set():
+            self.view.phase = Phase.RECONCILING
+            await self._connect()
+            parts.instruments.update(await parts.hyperliquid.feed.instruments())
+            await refuse_dead(parts)
+            await parts.scan.watch()
+            await parts.reconcile.start()
+            self._keep_baseline()
+            self.view.phase = Phase.RUNNING
+            self._ready.set()
+        await parts.road.run()
+
+    async def _connect(self) -> None:
+        """Read the venue's rules; a venue that is away is waited for."""
+        wait_s = 1.0
+        while True:
+            try:
+                await self._parts.hyperliquid.start()
+                return
+            except TransientError as error:
+                log.warning("venue_away", error=str(error), again_in_s=wait_s)
+                await self._clock.pause(wait_s)
+                wait_s = min(wait_s * 2, 30.0)
+
+    def _keep_baseline(self) -> None:
+        """The first balance ever read is what drawdown is measured from."""
+        parts = self._parts
+        account, books = parts.reconcile.account, parts.books
+        if account is not None and not books.baseline_known:
+            books.ledger = replace(books.ledger, baseline=account.equity)
+            books.baseline_known = True
+            parts.rows.behind(Changes(state={"baseline": str(account.equity)}))
+
+    async def _reconcile(self) -> None:
+        await self._ready.wait()
+        await self._parts.reconcile.run()
+
+    async def _heartbeat(self) -> None:
+        """One equity row a beat; the breakers' memory goes along."""
+        parts = self._parts
+        await self._ready.wait()
+        while True:
+            with self._clock.busy():
+                worth = parts.books.equity()
+                parts.books.safety.equity(worth)
+                parts.books.safety.save()
+                try:
+                    await parts.store.journal.put_equity(
+                        EquityPoint(
+                            at=self._clock.now(),
+                            equity=worth,
+                            cash=parts.books.ledger.cash,
+                            unrealised=worth - parts.books.ledger.cash,
+                            peak=parts.books.safety.book.peak,
+                        )
+                    )
+                except TransientError as error:
+                    log.warning("equity_not_stored", error=str(error))
+            await self._clock.pause(parts.world.pace.heartbeat_s)
+
+    async def _end_of_data(self) -> None:
+        """The candles are played: no more entries, close what is open, leave with 0."""
+        parts = self._parts
+        if parts.world.exchange is None:
+            raise ConfigError("end of data: there is no embedded exchange")
+        await parts.world.exchange.finished.wait()
+        log.info("end_of_data", at=self._clock.now())
+        parts.desk.stop_entries("the candles are played")
+        while parts.books.positions or parts.books.reservations:
+            with self._clock.busy():
+                parts.desk.flatten(ExitReason.END_OF_DATA)
+            await self._clock.pause(1.0)
+        self._supervisor.request_stop(0, why="end of data")
+        await asyncio.Event().wait()
+
+    async def _quiet_desk(self) -> None:
+        self.view.phase = Phase.STOPPING
+        self._parts.desk.stop_entries("stopping")
+        await self._parts.desk.drained()

@@ -1,0 +1,98 @@
+"""What works on the database alone: replay of a trace, and the page without a daemon.
+
+Owns opening the store for reading; starts no stage of the road.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from bot.adapters.store import Store, StoreOptions, open_store
+from bot.app.recorded import RecordedView
+from bot.app.world import world_name
+from bot.domain.errors import ConfigError
+from bot.domain.types import TraceId
+from bot.plugins import load_strategies
+from bot.research.replay import replay as decide_again
+from bot.research.replay import revive_policies, windows_of
+from bot.runtime.clock import SystemClock
+from bot.runtime.logs import LogOptions, configure
+from bot.runtime.supervisor import Service, Supervisor
+from bot.version import VERSION
+from bot.web.access import WebOptions, load_token
+from bot.web.api import build_api
+from bot.web.server import WebServer
+from config.settings import Settings
+
+
+def replay(settings: Settings, trace_id: str) -> tuple[int, tuple[str, ...]]:
+    """Decide one trace again; exit code (0 when equal, 1 when not) and what to say."""
+    return asyncio.run(_replay(settings, TraceId(trace_id)))
+
+
+async def _replay(settings: Settings, trace_id: TraceId) -> tuple[int, tuple[str, ...]]:
+    store, name = await _open(settings)
+    try:
+        record = await store.traces.get(trace_id)
+        if record is None:
+            raise ConfigError(
+                f"there is no trace {trace_id} in {store.path}; GET /traces lists the newest"
+            )
+        if "inputs" not in record.body:
+            where = f"{record.stage} ({record.result})"
+            return 0, (f"{trace_id}: ended at {where}; nothing was decided",)
+        stored = await store.journal.get_config(record.fingerprint)
+        if stored is None:
+            raise ConfigError(f"the configuration {record.fingerprint} of {trace_id} is gone")
+        policies = revive_policies(stored["policies"])
+        rules = load_strategies(policies.strategies, policies.overrides)
+        bars = await windows_of(record, store.candles, f"hyperliquid:{name}")
+    finally:
+        await store.close()
+    result = decide_again(record, bars, policies, rules)
+    said = f"{trace_id}: ended at {record.stage} ({record.result})"
+    if result.differs is None:
+        return 0, (f"{said}; replayed equal: {', '.join(result.sections)}",)
+    return 1, (
+        f"{said}; differs at {result.differs}",
+        f"  recorded:   {result.recorded!r}",
+        f"  recomputed: {result.recomputed!r}",
+    )
+
+
+def run_health_server(settings: Settings) -> int:
+    """Serve the page and the API on what is recorded, until stopped."""
+    configure(LogOptions(None, settings.general.log_console_level))
+    return asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    store, _ = await _open(settings)
+    try:
+        clock = SystemClock()
+        web = settings.web
+        token = web.api_token.get_secret_value() if web.api_token is not None else None
+        view = RecordedView(store, settings.general.mode, clock)
+        options = WebOptions(host=web.http_host, token=load_token(settings.general.data_dir, token))
+        server = WebServer(build_api(view, options, VERSION), web.http_host, web.http_port, clock)
+        supervisor = Supervisor(clock)
+        supervisor.add(Service("database", view.run, critical=False))
+        supervisor.add(Service("web", server.run, critical=True))
+        return await supervisor.run()
+    finally:
+        await store.close()
+
+
+async def _open(settings: Settings) -> tuple[Store, str]:
+    """The store of the world that the settings name. Raises ConfigError when there is none."""
+    name = world_name(settings)
+    folder = settings.general.data_dir / name
+    path = folder / "keel.db"
+    url = settings.general.database_url
+    if url is None and not path.exists():
+        raise ConfigError(
+            f"there is no database at {path}: run python main.py with the same DATA_DIR, PROFILE, "
+            f"DEMO_SEED and DEMO_CANDLES first"
+        )
+    options = StoreOptions(url or f"sqlite+aiosqlite:///{path}", folder)
+    return await open_store(options, SystemClock()), name

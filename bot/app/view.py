@@ -1,0 +1,274 @@
+"""What the API shows of the running daemon, and the few things it may change.
+
+Owns the shape of /health, /status and /metrics; reads memory only, so an answer never waits.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from enum import StrEnum
+
+import structlog
+
+from bot.app.parts import Parts
+from bot.app.recorded import RecordedTraces, figures_of, trade_row
+from bot.domain.breakers import open_breakers
+from bot.domain.portfolio import unrealised
+from bot.domain.sizing import exact
+from bot.domain.types import ZERO, Position, TradingState
+from bot.pipeline.facts import Fact
+from bot.runtime.logs import error_count
+from bot.runtime.resources import ResourceMeter
+from bot.runtime.supervisor import Condition, Supervisor
+from bot.web.server import WebServer
+from bot.web.view import Component, Health, HealthState, Readiness
+
+log = structlog.get_logger(__name__)
+
+DAY_MS = 86_400_000
+STALE_RECONCILE_S = 120.0
+
+
+class Phase(StrEnum):
+    """Where the process is in its life."""
+
+    STARTING = "starting"
+    RECONCILING = "reconciling"
+    RUNNING = "running"
+    STOPPING = "stopping"
+
+
+class DaemonView(RecordedTraces):
+    """Implements `bot.web.StatusView` on the parts of the daemon."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        supervisor: Supervisor,
+        meter: ResourceMeter,
+        warnings: Sequence[str],
+        version: str,
+    ) -> None:
+        super().__init__(parts.store)
+        self._parts = parts
+        self._supervisor = supervisor
+        self._meter = meter
+        self._warnings = tuple(warnings)
+        self._version = version
+        self._started = parts.world.clock.wall()
+        self._facts: Counter[str] = Counter()
+        self._last_cycle: Mapping[str, object] = {}
+        self.phase = Phase.STARTING
+        self.web: WebServer | None = None
+        parts.facts.listen(self._count)
+
+    def _count(self, fact: Fact) -> None:
+        self._facts[fact.name] += 1
+        if fact.name == "cycle_done":
+            self._last_cycle = fact.figures
+
+    # --- probes --------------------------------------------------------------------------
+
+    def live(self) -> bool:
+        return all(
+            state.condition is not Condition.GIVEN_UP
+            for state in self._supervisor.states().values()
+            if state.critical
+        )
+
+    def ready(self) -> Readiness:
+        ready = self.phase is Phase.RUNNING
+        waiting = "" if ready else f"the daemon is {self.phase.value}"
+        return Readiness(ready, self.phase.value, waiting)
+
+    def health(self) -> Health:
+        parts = self._parts
+        components = (
+            self._database(),
+            self._venue(),
+            self._market_data(),
+            self._reconciled(),
+            self._services(),
+        )
+        worst = HealthState.OK
+        for state in (HealthState.DEGRADED, HealthState.FAILING):
+            if any(component.state is state for component in components):
+                worst = state
+        return Health(
+            status=worst,
+            components=components,
+            uptime_s=round((parts.world.clock.wall() - self._started) / 1000, 1),
+            version=self._version,
+            mode=parts.settings.general.mode,
+        )
+
+    def _database(self) -> Component:
+        backlog = self._parts.store.traces.backlog()
+        if self._parts.rows.away:
+            waiting = self._parts.rows.backlog
+            return Component("database", HealthState.FAILING, f"away; {waiting} money rows wait")
+        return Component("database", HealthState.OK, f"{backlog} traces queued")
+
+    def _venue(self) -> Component:
+        if self._parts.hyperliquid.venue.healthy():
+            return Component("venue", HealthState.OK)
+        state = HealthState.DEGRADED if self.phase is Phase.RUNNING else HealthState.FAILING
+        return Component("venue", state, "stream or requests do not work now")
+
+    def _market_data(self) -> Component:
+        limit = self._parts.policies.limits.max_mark_age_s
+        feed = self._parts.hyperliquid.feed
+        symbols = self._parts.scan.universe.symbols
+        stale = [symbol for symbol in symbols if feed.confirmed_age_s(symbol) > limit]
+        if not stale:
+            return Component("market_data", HealthState.OK, f"{len(symbols)} symbols")
+        detail = f"{len(stale)} of {len(symbols)} symbols older than {limit:g} s: {stale[0]} …"
+        return Component("market_data", HealthState.DEGRADED, detail)
+
+    def _reconciled(self) -> Component:
+        at = self._parts.reconcile.last_at
+        if at is None:
+            return Component("reconciliation", HealthState.DEGRADED, "not done yet")
+        age = self._parts.world.clock.monotonic() - at
+        lockstep = self._parts.world.lockstep is not None
+        late = age > STALE_RECONCILE_S and not lockstep
+        state = HealthState.DEGRADED if late else HealthState.OK
+        return Component("reconciliation", state, f"{age:.0f} s ago")
+
+    def _services(self) -> Component:
+        given_up = [
+            state.name
+            for state in self._supervisor.states().values()
+            if state.condition is Condition.GIVEN_UP
+        ]
+        if given_up:
+            return Component("services", HealthState.DEGRADED, f"given up: {', '.join(given_up)}")
+        return Component("services", HealthState.OK)
+
+    # --- status --------------------------------------------------------------------------
+
+    def status(self) -> Mapping[str, object]:
+        parts, books, safety = self._parts, self._parts.books, self._parts.books.safety
+        now = parts.world.clock.now()
+        worth = books.equity()
+        return {
+            "mode": parts.settings.general.mode,
+            "profile": parts.settings.general.profile,
+            "world": parts.world.name,
+            "version": self._version,
+            "fingerprint": parts.fingerprint,
+            "phase": self.phase,
+            "trading_state": safety.state,
+            "trading_state_why": safety.why,
+            "market_time_at": now,
+            "speed": "max" if parts.world.lockstep is not None else parts.world.speed,
+            "capital": books.view(()).capital,
+            "baseline": books.ledger.baseline,
+            "equity": worth,
+            "drawdown_peak": safety.book.peak,
+            "daily_pnl": self._daily_pnl(worth),
+            "realised": books.ledger.realised,
+            "fees": books.ledger.fees,
+            "funding": books.ledger.funding,
+            "positions": [self._position(p) for p in books.positions.values()],
+            "open_orders": [
+                {
+                    "cloid": order.cloid,
+                    "symbol": order.symbol,
+                    "leg": order.leg,
+                    "status": order.status,
+                    "quantity": order.quantity,
+                    "trigger": order.trigger,
+                    "trace_id": order.trace_id,
+                }
+                for order in books.open_orders()
+            ],
+            "foreign_orders": parts.reconcile.foreign_orders,
+            "breakers": list(open_breakers(safety.book, now)),
+            "blocked": dict(safety.blocked),
+            "closed_trades": books.closed_trades,
+            "recent_trades": [trade_row(trade) for trade in list(books.trades)[-20:][::-1]],
+            "universe": list(parts.scan.universe.symbols),
+            "skipped": dict(parts.scan.universe.skipped),
+            "next_scan_at": parts.scan.next_at,
+            "cycles": parts.road.cycles,
+            "last_cycle": dict(self._last_cycle),
+            "services": list(self._supervisor.states().values()),
+            "web": self.web.state() if self.web is not None else None,
+            "resources": self._meter.sample(),
+            "errors_logged": error_count(),
+            "events": dict(self._facts),
+            "warnings": list(self._warnings),
+        }
+
+    def _position(self, position: Position) -> Mapping[str, object]:
+        parts, symbol = self._parts, position.symbol
+        guard = parts.books.guards.get(symbol)
+        market = parts.hyperliquid.feed.market(symbol)
+        account = parts.reconcile.account
+        there = account.positions.get(symbol) if account is not None else None
+        mark = exact(market.mark) if market is not None else None
+        return {
+            "symbol": symbol,
+            "side": position.side,
+            "quantity": position.quantity,
+            "entry_price": position.entry_price,
+            "mark": mark,
+            "stop": guard.stop if guard is not None else None,
+            "target": guard.target if guard is not None else None,
+            "stop_rests": bool(parts.books.resting_stops(symbol)),
+            "liquidation_price": there.liquidation_price if there is not None else None,
+            "unrealised_pnl": unrealised(position, mark) if mark is not None else None,
+            "funding": position.funding,
+            "fees": position.entry_fees + position.exit_fees,
+            "opened_at": position.opened_at,
+            "strategy": position.strategy,
+            "trace_id": position.trace_id,
+        }
+
+    def _daily_pnl(self, worth: Decimal) -> Decimal:
+        book = self._parts.books.safety.book
+        return worth - book.day_open_equity if book.day is not None else ZERO
+
+    def metrics(self) -> Mapping[str, object]:
+        books = self._parts.books
+        trades = list(books.trades)
+        now = self._parts.world.clock.now()
+        recent = [trade for trade in trades if now - trade.closed_at <= DAY_MS]
+        resources = self._meter.sample()
+        return {
+            **figures_of(trades, books.closed_trades),
+            "net_pnl_usd": books.ledger.net,
+            "equity_usd": books.equity(),
+            "open_positions": len(books.positions),
+            "trades_24h": len(recent),
+            "pnl_24h_usd": sum((trade.net_pnl for trade in recent), ZERO),
+            "cycles": self._parts.road.cycles,
+            "trading_active": self._parts.books.safety.state is TradingState.ACTIVE,
+            "breakers_open": len(open_breakers(self._parts.books.safety.book, now)),
+            "symbols_blocked": len(self._parts.books.safety.blocked),
+            "trace_backlog": self._parts.store.traces.backlog(),
+            "errors_logged": error_count(),
+            "rss_mb": resources.rss_mb,
+            "loop_lag_p99_ms": resources.loop_lag.p99_ms,
+            "loop_lag_max_ms": resources.loop_lag.max_ms,
+        }
+
+
+class DaemonControls:
+    """Implements `bot.web.Controls`; each call is written to the log."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def halt(self, reason: str) -> Mapping[str, object]:
+        log.warning("control_halt", reason=reason)
+        self._parts.books.safety.set_state(TradingState.HALTED, reason)
+        return {"trading_state": self._parts.books.safety.state}
+
+    async def resume(self) -> Mapping[str, object]:
+        log.warning("control_resume")
+        self._parts.books.safety.set_state(TradingState.ACTIVE, "")
+        return {"trading_state": self._parts.books.safety.state}

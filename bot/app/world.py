@@ -1,0 +1,186 @@
+"""The world a demo trades in: its folder, its clock, its exchange, and the line to it.
+
+Owns how mode and speed become wiring; knows no stage of the road.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from bot.adapters.venues.hyperliquid import HyperliquidOptions, StreamTiming, demo_key
+from bot.domain.errors import ConfigError
+from bot.domain.types import Ms, Timeframe
+from bot.pipeline.desk import DeskOptions
+from bot.pipeline.reconcile import Cadence
+from bot.ports import Clock
+from bot.runtime.clock import LockstepClock, ScaledClock, SystemClock
+from bot.simulator import SimulatedExchange, SimulatorOptions
+from config.settings import Settings
+
+SETTLE_MS = 2_000  # spec 05: a bar is closed by the clock plus 2 s
+ANSWER_LIMIT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Cadences of one wiring, machine seconds; in lockstep they are market seconds."""
+
+    care_s: float = 1.0
+    heartbeat_s: float = 60.0
+    cadence: Cadence = Cadence()
+    desk: DeskOptions = DeskOptions()
+    stream: StreamTiming = StreamTiming()
+    check_skew: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What is fixed before anything is connected."""
+
+    name: str
+    folder: Path
+    clock: Clock
+    speed: float
+    lockstep: LockstepClock | None
+    exchange: SimulatedExchange | None
+    base_url: str
+    pace: Pace
+
+    @property
+    def interval(self) -> Timeframe | None:
+        """Interval of the candle files played."""
+        return self.exchange.interval if self.exchange is not None else None
+
+    @property
+    def source(self) -> str:
+        """Under which name this world's candles are stored."""
+        return f"hyperliquid:{self.name}"
+
+
+def world_name(settings: Settings) -> str:
+    """`demo-` and a hash of seed, candle files and profile (spec 05): worlds never mix."""
+    if settings.venue.hyperliquid_base_url is not None:
+        kind = settings.venue.hyperliquid_base_url
+    else:
+        kind = ",".join(sorted(str(path.resolve()) for path in settings.demo.demo_candles))
+    said = f"{settings.demo.demo_seed}|{kind}|{settings.general.profile}"
+    return f"demo-{hashlib.sha256(said.encode()).hexdigest()[:10]}"
+
+
+async def open_world(settings: Settings, warmup_bars: int) -> World:
+    """Open the ledger and the candle files, start the clock, listen.
+
+    Raises ConfigError for files, ledgers and addresses that cannot be used.
+    """
+    name = world_name(settings)
+    folder = settings.general.data_dir / name
+    await asyncio.to_thread(_make_folder, folder)
+    if settings.venue.hyperliquid_base_url is not None:
+        return await _remote(settings, name, folder)
+    return await _embedded(settings, name, folder, warmup_bars)
+
+
+def options_of(settings: Settings, world: World) -> HyperliquidOptions:
+    """How the live adapter reaches the simulated exchange."""
+    return HyperliquidOptions(
+        base_url=world.base_url,
+        private_key=demo_key(settings.demo.demo_seed),
+        is_mainnet=False,
+        stream=world.pace.stream,
+        settle_ms=SETTLE_MS,
+        max_actions_in_flight=1 if world.lockstep is not None else 8,
+    )
+
+
+async def _embedded(settings: Settings, name: str, folder: Path, warmup_bars: int) -> World:
+    options = SimulatorOptions(
+        ledger=folder / "simulator.db",
+        seed=settings.demo.demo_seed,
+        balance=settings.risk.initial_capital,
+        candles=settings.demo.demo_candles,
+        warmup_bars=warmup_bars,
+    )
+    exchange = SimulatedExchange(options, Ms(SystemClock().now()))
+    speed = settings.demo.demo_speed
+    lockstep = LockstepClock(exchange.start_at) if speed == "max" else None
+    clock: Clock = lockstep or ScaledClock(exchange.start_at, float(speed))
+    port = await exchange.serve(clock, drain=lockstep is not None)
+    return World(
+        name=name,
+        folder=folder,
+        clock=clock,
+        speed=1.0 if lockstep is not None else float(speed),
+        lockstep=lockstep,
+        exchange=exchange,
+        base_url=f"http://127.0.0.1:{port}",
+        pace=_lockstep_pace(exchange.interval) if lockstep is not None else Pace(),
+    )
+
+
+def _lockstep_pace(interval: Timeframe | None) -> Pace:
+    """Cadences as deadlines of market time; between two ticks nothing can happen."""
+    tick_s = interval.ms / 3000 if interval is not None else 5.0
+    return Pace(
+        care_s=max(5.0, tick_s),
+        heartbeat_s=3_600.0,
+        cadence=Cadence(every_s=max(600.0, 10 * tick_s)),
+        desk=DeskOptions(orders_at_once=1),
+        stream=StreamTiming(ping_s=3_600.0, pong_s=600.0, silence_s=86_400.0),
+        check_skew=False,
+    )
+
+
+async def _remote(settings: Settings, name: str, folder: Path) -> World:
+    """A simulator that runs as its own process; its clock is followed."""
+    url = str(settings.venue.hyperliquid_base_url)
+    said = await _ask_clock(url)
+    speed = said.get("speed")
+    if not isinstance(speed, int | float):
+        raise ConfigError(
+            f"HYPERLIQUID_BASE_URL: the simulator at {url} runs at speed {speed!r}, which cannot "
+            f"be followed from another process; start it with --speed and a number"
+        )
+    return World(
+        name=name,
+        folder=folder,
+        clock=ScaledClock(Ms(int(str(said["now"]))), float(speed)),
+        speed=float(speed),
+        lockstep=None,
+        exchange=None,
+        base_url=url,
+        pace=Pace(),
+    )
+
+
+async def _ask_clock(url: str) -> dict[str, object]:
+    try:
+        async with (
+            asyncio.timeout(ANSWER_LIMIT_S),
+            aiohttp.ClientSession() as session,
+            session.get(f"{url}/simulator/clock") as answer,
+        ):
+            answer.raise_for_status()
+            return dict(await answer.json())
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise ConfigError(
+            f"HYPERLIQUID_BASE_URL: no simulator answers at {url} ({type(error).__name__}); "
+            f"start one with python -m bot.simulator --port PORT, or take the setting out"
+        ) from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"DATA_DIR: {folder} cannot be written ({error.strerror}); "
+            f"choose another folder or mend its rights"
+        ) from error

@@ -1,0 +1,35 @@
+"""What a command is, and which there are.
+
+A command file exports NAME, HELP, `configure(parser)` and `run(args, loaded) -> exit code`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from typing import Protocol, cast
+
+from config.settings import Loaded
+
+# In the order of --help; the first is run when no command is named.
+COMMANDS = ("run", "replay")
+
+
+class Command(Protocol):
+    """A module of this package, as the command line sees it."""
+
+    NAME: str
+    HELP: str
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's own arguments; those of settings are there already."""
+        ...
+
+    def run(self, args: argparse.Namespace, loaded: Loaded) -> int:
+        """Do it; the exit code. Raises KeelError for what the operator must mend."""
+        ...
+
+
+def command(name: str) -> Command:
+    """Import one command of COMMANDS."""
+    return cast(Command, importlib.import_module(f"bot.cli.{name}"))

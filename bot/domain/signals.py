@@ -1,0 +1,79 @@
+"""What a strategy's array function gives back: one wish per bar, as columns.
+
+Owns the shape of that answer; knows no strategy and no symbol.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bot.domain.types import Floats
+
+Sides = NDArray[np.int8]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SignalArray:
+    """One wish per bar; every array has shape (n,), oldest first.
+
+    `side` is 1 (LONG), -1 (SHORT) or 0; `strength` 0 to 1 and `stop_frac` (distance of the
+    stop as a fraction of price) mean something where `side` is not 0. Raises ValueError when
+    a column contradicts that.
+    """
+
+    side: Sides
+    strength: Floats
+    stop_frac: Floats
+
+    def __post_init__(self) -> None:
+        n = len(self.side)
+        if len(self.strength) != n or len(self.stop_frac) != n:
+            raise ValueError("signals: columns differ in length")
+        fired = self.side != 0
+        if not bool(fired.any()):
+            return
+        if bool((np.abs(self.side) > 1).any()):
+            raise ValueError("signals: a side must be -1, 0 or 1")
+        strength, stop = self.strength[fired], self.stop_frac[fired]
+        if not bool(((strength >= 0) & (strength <= 1)).all()):
+            raise ValueError("signals: strength must lie between 0 and 1")
+        if not bool(((stop > 0) & (stop < 1)).all()):
+            raise ValueError("signals: a stop must lie between 0 and 100 % of price")
+
+    def __len__(self) -> int:
+        return len(self.side)
+
+
+def decide(longs: Flags, shorts: Flags, strength: Floats, stop_frac: Floats) -> SignalArray:
+    """Join two conditions per bar into sides; arrays (n,).
+
+    A bar on which both hold, or whose stop cannot be told, is no signal. Strength is
+    clipped to 0..1, the stop to at most half of the price (no wish can be wider).
+    """
+    side = longs.astype(np.int8) - shorts.astype(np.int8)
+    known = np.isfinite(stop_frac) & (stop_frac > 0) & np.isfinite(strength)
+    side = np.where(known, side, 0).astype(np.int8)
+    fired = side != 0
+    clean_strength = np.where(fired, np.clip(strength, 0.0, 1.0), 0.0)
+    clean_stop = np.where(fired, np.minimum(stop_frac, 0.5), 0.0)
+    return SignalArray(side, clean_strength, clean_stop)
+
+
+def first(condition: Flags) -> Flags:
+    """The bars on which `condition` holds and did not hold on the bar before; (n,)."""
+    out = condition.copy()
+    out[1:] &= ~condition[:-1]
+    out[:1] = False  # what was before the first bar is not known
+    return out
+
+
+def bars_since(event: Flags) -> NDArray[np.int64]:
+    """Bars since `event` last held, 0 on the bar itself; n where it has not held yet; (n,)."""
+    n = len(event)
+    at = np.arange(n)
+    last = np.maximum.accumulate(np.where(event, at, -1)) if n else at
+    return np.where(last < 0, n, at - last)

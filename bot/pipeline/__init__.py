@@ -1,0 +1,1 @@
+"""The road for money: asynchronous stages that know ports and domain, never an adapter."""

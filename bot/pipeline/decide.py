@@ -1,0 +1,222 @@
+"""The decisions of the road as plain functions: the same call in live and in replay.
+
+Owns the order in which domain rules are applied to one symbol; awaits nothing, reads no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bot.domain.approval import Candidate, approve
+from bot.domain.council import convene
+from bot.domain.instrument import Instrument
+from bot.domain.portfolio import PortfolioView
+from bot.domain.proposal import NoProposal, Proposal, Rule, propose
+from bot.domain.reasons import Check, CheckCode, Reason
+from bot.domain.red_flags import effect, find
+from bot.domain.risk import RiskFacts, clear, room
+from bot.domain.scoring import score
+from bot.domain.sizing import Wish, reward_to_risk, size
+from bot.domain.snapshot import Snapshot, observe
+from bot.domain.types import (
+    Abstention,
+    Approved,
+    Bars,
+    Cleared,
+    Decision,
+    Intent,
+    Market,
+    Ms,
+    Opinion,
+    RedFlag,
+    Refused,
+    Rejected,
+    Score,
+    Side,
+    Symbol,
+    Timeframe,
+    TraceId,
+)
+from bot.pipeline.policies import Policies
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Thought:
+    """A proposal with its warnings and its score."""
+
+    snapshot: Snapshot
+    proposal: Proposal
+    flags: tuple[RedFlag, ...]
+    score: Score
+
+    @property
+    def hard(self) -> bool:
+        return any(flag.hard for flag in self.flags)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Silence:
+    """Why a snapshot led to no proposal."""
+
+    snapshot: Snapshot
+    reason: Reason
+    found: NoProposal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the desk saw when it looked again; kept by value for replay."""
+
+    facts: RiskFacts
+    view: PortfolioView
+    expires_at: Ms
+    decided_price: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the desk made of a wish: every check, and the permitted intent if there is one."""
+
+    checks: tuple[Check, ...]
+    reason: Reason
+    intent: Intent | None = None
+    cleared: Cleared | None = None
+
+
+def see(
+    symbol: Symbol, bars: Mapping[Timeframe, Bars], market: Market, policies: Policies
+) -> Snapshot:
+    """Compute what is known of a symbol. Raises ValueError without a decision bar."""
+    return observe(symbol, policies.timeframe, bars, market, policies.regime_timeframe)
+
+
+def think(snapshot: Snapshot, rules: Sequence[Rule], policies: Policies) -> Thought | Silence:
+    """Propose, look for red flags, score."""
+    if day_range(snapshot) < policies.min_range_frac:
+        return Silence(snapshot, Reason.QUIET)
+    proposal = propose(snapshot, rules)
+    if isinstance(proposal, NoProposal):
+        return Silence(snapshot, proposal.reason, proposal)
+    flags = find(proposal, snapshot, policies.flags)
+    return Thought(snapshot, proposal, flags, score(proposal, snapshot, policies.weights))
+
+
+def day_range(snapshot: Snapshot) -> float:
+    """(high - low) / low over the last 24 h of the coarsest frame seen."""
+    frame = snapshot.context[-1] if snapshot.context else snapshot.timeframe
+    bars = snapshot.bars[frame]
+    recent = bars.ts >= snapshot.as_of - DAY_MS
+    if not recent.any():
+        return 0.0
+    low = float(bars.low[recent].min())
+    return (float(bars.high[recent].max()) - low) / low
+
+
+def decide(
+    opinions: Sequence[Opinion], abstentions: Sequence[Abstention], policies: Policies
+) -> Decision:
+    """Count the council's votes; weights are equal until calibration exists."""
+    return convene(opinions, abstentions, policies.seats, {}, policies.council)
+
+
+def wish_of(thought: Thought, decision: Decision) -> Wish:
+    """What the size of this trade depends on."""
+    snapshot, signal = thought.snapshot, thought.proposal.signal
+    levels = snapshot.levels
+    swing = levels.swing_low if signal.side is Side.LONG else levels.swing_high
+    voices = [voice for voice in decision.opinions if voice.action == decision.action]
+    return Wish(
+        signal=signal,
+        confidence=decision.confidence,
+        regime=snapshot.regime.regime,
+        atr=snapshot.now.atr or 0.0,
+        swing=swing,
+        levels=levels.prices,
+        soft=effect(thought.flags),
+        stop_atr=_mean([voice.stop_atr for voice in voices]),
+        target_r=_mean([voice.target_r for voice in voices]),
+        leverage=_mean([voice.leverage_wish for voice in voices]),
+    )
+
+
+def judge(
+    thought: Thought,
+    decision: Decision,
+    preview: Intent | Refused,
+    repeated: bool,
+    policies: Policies,
+) -> Approved | Rejected:
+    """The approval gate; the preview size gives reward to risk and reserves nothing."""
+    signal = thought.proposal.signal
+    wished = preview if isinstance(preview, Intent) else None
+    candidate = Candidate(
+        signal=signal,
+        score=thought.score,
+        decision=decision,
+        flags=thought.flags,
+        regime_fits=thought.snapshot.regime.regime in thought.proposal.regimes,
+        reward_to_risk=reward_to_risk(wished) if wished is not None else 0.0,
+        repeated=repeated,
+    )
+    return approve(candidate, policies.approval)
+
+
+def settle(
+    wish: Wish, look: Look, instrument: Instrument, policies: Policies, trace_id: TraceId
+) -> Verdict:
+    """Look again, size, clear: what the desk does with an approved wish."""
+    looked = look_again(wish, look, policies)
+    late = next((check for check in looked if not check.ok), None)
+    if late is not None:
+        reason = Reason.EXPIRED if late.code is CheckCode.SIGNAL_AGE else Reason.PRICE_MOVED
+        return Verdict(looked, reason)
+    free = room(look.view, policies.limits)
+    sized = size(
+        wish,
+        instrument,
+        look.facts.market,
+        look.view.capital,
+        policies.sizing,
+        trace_id,
+        room=free,
+    )
+    if isinstance(sized, Refused):
+        return Verdict((*looked, *sized.checks), Reason.UNSIZEABLE)
+    cleared = clear(sized, look.view, look.facts, policies.limits, instrument)
+    checks = (*looked, *cleared.checks)
+    if isinstance(cleared, Refused):
+        return Verdict(checks, Reason.REFUSED, sized)
+    return Verdict(checks, Reason.EXECUTED, sized, cleared)
+
+
+def look_again(wish: Wish, look: Look, policies: Policies) -> tuple[Check, ...]:
+    """Whether the signal still lives and the price has not run away from it."""
+    age_left = look.expires_at - look.facts.now
+    stop_price = wish.signal.stop_frac * look.decided_price
+    moved = abs(look.facts.market.mark - look.decided_price) / stop_price
+    return (
+        Check(
+            CheckCode.SIGNAL_AGE,
+            age_left >= 0,
+            age_left / 1000,
+            0.0,
+            "s",
+            "life of the signal left",
+        ),
+        Check(
+            CheckCode.PRICE_MOVED,
+            moved <= policies.max_move_r,
+            round(moved, 6),
+            policies.max_move_r,
+            "R",
+            "price moved since the decision",
+        ),
+    )
+
+
+def _mean(wishes: Sequence[float | None]) -> float | None:
+    said = [wish for wish in wishes if wish is not None]
+    return sum(said) / len(said) if said else None

@@ -1,0 +1,342 @@
+"""The desk: one task, two lanes, the only place from which orders leave.
+
+Owns the order of entries and exits, and the exposure set aside for entries on their way;
+knows neither how an order is sent (`execute`) nor why a signal was approved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from bot.domain.instrument import Instrument
+from bot.domain.portfolio import Reservation
+from bot.domain.reasons import Reason, Stage
+from bot.domain.sizing import Wish
+from bot.domain.snapshot import Snapshot
+from bot.domain.types import Cleared, ExitReason, Intent, Ms, Symbol
+from bot.pipeline.books import Books
+from bot.pipeline.correlate import Correlations
+from bot.pipeline.decide import Look, Verdict, settle
+from bot.pipeline.execute import Execution
+from bot.pipeline.health import Health
+from bot.pipeline.plans import Plan
+from bot.pipeline.policies import Policies
+from bot.pipeline.trace import TraceBook, Trail
+from bot.ports import Clock
+
+log = structlog.get_logger(__name__)
+
+ENTRY_LANE = 8  # spec 05, "The desk"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Offer:
+    """An approved wish on its way to the desk."""
+
+    trail: Trail
+    snapshot: Snapshot
+    wish: Wish
+    score: float
+    decided_price: float
+    expires_at: Ms
+
+    @property
+    def symbol(self) -> Symbol:
+        return self.snapshot.symbol
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """One order's work and the symbol it is about."""
+
+    symbol: Symbol
+    work: Coroutine[None, None, None]
+
+
+@dataclass(frozen=True, slots=True)
+class DeskOptions:
+    """`orders_at_once`: entries and exits in flight; 1 in lockstep, for a fixed order."""
+
+    orders_at_once: int = 16
+    drain_s: float = 5.0
+
+
+class Desk:
+    """Takes offers and exit wishes; sends each in a task of its own and goes on."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        books: Books,
+        execution: Execution,
+        health: Health,
+        correlations: Correlations,
+        instruments: Mapping[Symbol, Instrument],
+        policies: Policies,
+        traces: TraceBook,
+        options: DeskOptions,
+    ) -> None:
+        self._clock = clock
+        self._books = books
+        self._execution = execution
+        self._health = health
+        self._correlations = correlations
+        self._instruments = instruments
+        self._policies = policies
+        self._traces = traces
+        self._options = options
+        self._entries: list[Offer] = []
+        self._exits: dict[Symbol, ExitReason] = {}
+        self._moves: dict[Symbol, float] = {}
+        self._defences: dict[Symbol, None] = {}
+        self._symbols: Counter[Symbol] = Counter()  # orders in flight by symbol
+        self._leaving: set[Symbol] = set()
+        self._moving: set[Symbol] = set()
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._work = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.closed_to_entries = ""  # why no entry is taken any more, when it is so
+
+    # --- what others ask for -----------------------------------------------------------
+
+    def offer(self, offer: Offer) -> None:
+        """Queue an entry; a newer one of its symbol replaces it, a full lane drops the least."""
+        if self.closed_to_entries:
+            self._drop(offer, Reason.STOPPING)
+            return
+        for known in [o for o in self._entries if o.symbol == offer.symbol]:
+            self._entries.remove(known)
+            self._drop(known, Reason.REPLACED)
+        self._entries.append(offer)
+        if len(self._entries) > ENTRY_LANE:
+            # min() gives the first of equals: the older one goes.
+            least = min(self._entries, key=lambda o: o.score)
+            self._entries.remove(least)
+            self._drop(least, Reason.QUEUE_FULL)
+        self._wake()
+
+    def close(self, symbol: Symbol, reason: ExitReason) -> None:
+        """Queue the exit of a position; asked twice, it is sent once."""
+        if symbol in self._leaving or symbol not in self._books.positions:
+            return
+        self._exits.setdefault(symbol, reason)
+        self._wake()
+
+    def move_stop(self, symbol: Symbol, price: float) -> None:
+        """Queue a new price for a position's stop; the newest wins."""
+        if symbol in self._moving or symbol not in self._books.positions:
+            return
+        self._moves[symbol] = price
+        self._wake()
+
+    def defend(self, symbol: Symbol) -> None:
+        """Queue the repair of a missing stop."""
+        if not self.works_on(symbol) and symbol in self._books.positions:
+            self._defences[symbol] = None
+            self._wake()
+
+    def works_on(self, symbol: Symbol) -> bool:
+        """Whether an order of this symbol is queued or in flight, so that a look is too early."""
+        return symbol in self._exits or symbol in self._moves or self._symbols[symbol] > 0
+
+    def flatten(self, reason: ExitReason) -> tuple[Symbol, ...]:
+        """Queue the exit of every position."""
+        symbols = tuple(sorted(self._books.positions))
+        for symbol in symbols:
+            self.close(symbol, reason)
+        return symbols
+
+    def stop_entries(self, why: str) -> None:
+        """Take no entry any more, and drop those that wait."""
+        self.closed_to_entries = why
+        for offer in self._entries:
+            self._drop(offer, Reason.STOPPING)
+        self._entries.clear()
+
+    async def drained(self) -> bool:
+        """Wait until nothing is queued or in flight, within the limit; whether it was so."""
+        try:
+            async with asyncio.timeout(self._options.drain_s):
+                await self._idle.wait()
+        except TimeoutError:
+            log.warning("desk_not_drained", in_flight=len(self._in_flight))
+            return False
+        return True
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Lengths of the two lanes: entries, exits."""
+        exits = len(self._exits) + len(self._moves) + len(self._defences)
+        return len(self._entries), exits
+
+    # --- the loop ------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Service: serve the lanes until cancelled; an order in flight lives to its own limit."""
+        async with asyncio.TaskGroup() as orders:
+            while True:
+                await self._work.wait()
+                self._work.clear()
+                with self._clock.busy():
+                    self.step(orders)
+
+    def step(self, orders: asyncio.TaskGroup) -> None:
+        """Start what may start: exits first, then stop moves, then the best entry."""
+        while len(self._in_flight) < self._options.orders_at_once:
+            job = self._next_exit() or self._next_defence() or self._next_move()
+            job = job or self._next_entry()
+            if job is None:
+                break
+            self._symbols[job.symbol] += 1
+            task = orders.create_task(self._held(job))
+            self._in_flight.add(task)
+            task.add_done_callback(self._landed)
+        self._rest()
+
+    def _next_exit(self) -> Job | None:
+        if not self._exits:
+            return None
+        symbol = next(iter(self._exits))
+        reason = self._exits.pop(symbol)
+        self._leaving.add(symbol)
+        return Job(symbol, self._leave(symbol, reason))
+
+    def _next_defence(self) -> Job | None:
+        if not self._defences:
+            return None
+        symbol = next(iter(self._defences))
+        del self._defences[symbol]
+        return Job(symbol, self._execution.defend(symbol))
+
+    def _next_move(self) -> Job | None:
+        if not self._moves:
+            return None
+        symbol = next(iter(self._moves))
+        price = self._moves.pop(symbol)
+        self._moving.add(symbol)
+        return Job(symbol, self._move(symbol, price))
+
+    def _next_entry(self) -> Job | None:
+        while self._entries:
+            best = max(self._entries, key=lambda o: o.score)
+            self._entries.remove(best)
+            job = self._consider(best)
+            if job is not None:
+                return job
+        return None
+
+    async def _held(self, job: Job) -> None:
+        try:
+            with self._clock.busy():
+                await job.work
+        finally:
+            self._symbols[job.symbol] -= 1
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._in_flight.discard(task)
+        self._wake()
+        self._rest()
+
+    def _wake(self) -> None:
+        self._idle.clear()
+        self._work.set()
+
+    def _rest(self) -> None:
+        if not (self._in_flight or any(self.waiting)):
+            self._idle.set()
+
+    # --- one order -----------------------------------------------------------------------
+
+    def _consider(self, offer: Offer) -> Job | None:
+        """Look again, size, clear, reserve; the job that sends it, or None when refused."""
+        symbol, trail = offer.symbol, offer.trail
+        look = self._look(offer)
+        if look is None:
+            self._drop(offer, Reason.STALE_DATA)
+            return None
+        instrument = self._instruments[symbol]
+        with trail.at(Stage.CLEAR):
+            verdict = settle(offer.wish, look, instrument, self._policies, trail.id)
+        trail.note("desk", {"look": look, "instrument": instrument, "verdict": verdict})
+        if verdict.intent is None or verdict.cleared is None:
+            log.info(
+                "entry_refused",
+                trace_id=trail.id,
+                reason=verdict.reason.value,
+                failed=[check.code.value for check in verdict.checks if not check.ok],
+            )
+            self._close(trail, verdict.reason, _refused_at(verdict))
+            return None
+        intent = verdict.intent
+        self._books.reserve(intent.cloid, _reservation(intent), offer.snapshot.as_of)
+        return Job(symbol, self._enter(offer, verdict.cleared))
+
+    def _look(self, offer: Offer) -> Look | None:
+        facts = self._health.facts(offer.symbol, offer.snapshot.as_of)
+        if facts is None:
+            return None
+        view = self._books.view(self._correlations.with_held(offer.symbol, self._books.positions))
+        return Look(facts, view, offer.expires_at, offer.decided_price)
+
+    async def _enter(self, offer: Offer, cleared: Cleared) -> None:
+        trail, intent = offer.trail, cleared.intent
+        plan = Plan.of(intent, offer.wish.signal.strategy, offer.wish.atr)
+        with trail.at(Stage.EXECUTE):
+            reason = await self._execution.enter(cleared, plan)
+        if reason is Reason.EXECUTED:
+            log.info(
+                "entered",
+                trace_id=trail.id,
+                side=intent.side.value,
+                quantity=str(intent.quantity),
+                stop=str(intent.stop),
+                target=str(intent.target),
+            )
+        trail.note("orders", {"entry": intent.cloid, "stop": intent.stop_cloid})
+        stage = Stage.PROTECT if reason is Reason.EXECUTED else Stage.EXECUTE
+        self._close(trail, reason, stage)
+
+    async def _leave(self, symbol: Symbol, reason: ExitReason) -> None:
+        try:
+            flat = await self._execution.leave(symbol, reason)
+        finally:
+            self._leaving.discard(symbol)
+        if not flat:
+            log.error("exit_not_complete", symbol=symbol, reason=reason.value, action="asked again")
+            self._execution.doubt.set()
+
+    async def _move(self, symbol: Symbol, price: float) -> None:
+        try:
+            await self._execution.move_stop(symbol, price)
+        finally:
+            self._moving.discard(symbol)
+
+    def _drop(self, offer: Offer, reason: Reason) -> None:
+        log.info("offer_dropped", trace_id=offer.trail.id, reason=reason.value)
+        self._close(offer.trail, reason, Stage.SIZE)
+
+    def _close(self, trail: Trail, reason: Reason, stage: Stage) -> None:
+        trail.end(reason, stage)
+        self._traces.close(trail)
+
+
+def _refused_at(verdict: Verdict) -> Stage:
+    return Stage.CLEAR if verdict.reason is Reason.REFUSED else Stage.SIZE
+
+
+def _reservation(intent: Intent) -> Reservation:
+    stop = intent.stop if intent.stop is not None else intent.reference
+    return Reservation(
+        symbol=intent.symbol,
+        side=intent.side,
+        notional=intent.notional,
+        risk_usd=abs(intent.reference - stop) * intent.quantity,
+        margin=intent.notional / intent.leverage,
+    )

@@ -1,0 +1,247 @@
+"""Making the books agree with the venue: at start, after each gap, on doubt, every 30 s.
+
+Owns the comparison and the stop proof; repairs through the desk, or closes the symbol to
+entries and says so. A question that fails is no answer: nothing is concluded from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from bot.domain import orders as life
+from bot.domain.errors import AmbiguousOutcome, TransientError
+from bot.domain.protection import protected
+from bot.domain.types import (
+    ZERO,
+    Account,
+    ExitReason,
+    Fill,
+    Funding,
+    Leg,
+    Order,
+    OrderStatus,
+    OrderUpdate,
+    Reconnected,
+    Symbol,
+    TradingState,
+    VenueOrder,
+)
+from bot.pipeline.books import Books
+from bot.pipeline.desk import Desk
+from bot.pipeline.execute import Execution
+from bot.pipeline.facts import Facts
+from bot.pipeline.health import Health
+from bot.ports import Clock, Venue
+
+log = structlog.get_logger(__name__)
+
+ABSENCE_MARGIN_MS = 5_000  # spec 05: absence is proved 5 s after expiresAfter
+DRIFT_LOOKS = 3  # a fill may be on its way; only the third look is a verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Cadence:
+    """Machine seconds; in lockstep deadlines of market time."""
+
+    every_s: float = 30.0
+    doubt_s: float = 1.0
+    naked_s: float = 10.0
+
+
+class Reconcile:
+    """Compares orders, fills, funding and positions of one moment with the books."""
+
+    def __init__(
+        self,
+        *,
+        venue: Venue,
+        books: Books,
+        desk: Desk,
+        execution: Execution,
+        health: Health,
+        clock: Clock,
+        facts: Facts,
+        cadence: Cadence,
+    ) -> None:
+        self._venue = venue
+        self._books = books
+        self._desk = desk
+        self._execution = execution
+        self._health = health
+        self._clock = clock
+        self._facts = facts
+        self._cadence = cadence
+        self._drift: dict[Symbol, int] = {}
+        self._naked: dict[Symbol, float] = {}
+        self.last_at: float | None = None  # monotonic s of the last complete comparison
+        self.account: Account | None = None
+        self.foreign_orders = 0
+
+    # --- services ----------------------------------------------------------------------
+
+    async def listen(self) -> None:
+        """Service: fold the account's stream into the books."""
+        async for event in self._venue.events():
+            with self._clock.busy():
+                match event:
+                    case Fill():
+                        self._books.filled(event)
+                    case Funding():
+                        self._books.funded(event)
+                    case OrderUpdate(order=order):
+                        self._books.told(order)
+                    case Reconnected():
+                        log.warning("stream_back", away_s=round(event.gap_s, 1))
+                        self._execution.doubt.set()
+
+    async def run(self) -> None:
+        """Service: compare every `every_s`, and `doubt_s` after something came into doubt."""
+        wait_s = self._cadence.every_s
+        while True:
+            if await self._clock.wait(self._execution.doubt, wait_s):
+                await self._clock.pause(self._cadence.doubt_s)
+            self._execution.doubt.clear()
+            with self._clock.busy():
+                done = await self.step()
+            wait_s = self._cadence.every_s if done else self._cadence.doubt_s
+
+    async def start(self) -> None:
+        """Compare until it worked once; nothing may be opened before."""
+        while not await self.step():
+            await self._clock.pause(self._cadence.doubt_s)
+
+    async def step(self) -> bool:
+        """One comparison; False when the venue could not be asked."""
+        try:
+            await self._fetch()
+            account = await self._venue.account()
+        except (TransientError, AmbiguousOutcome) as error:
+            log.warning("not_reconciled", error=str(error))
+            return False
+        await self._health.measure()
+        self.account = account
+        resting = {order.venue_id: order for order in account.orders}
+        for told in account.orders:
+            self._books.told(told)
+        await self._settle_absent(resting)
+        self._compare_positions(account)
+        self._prove_stops(account)
+        await self._cancel_strays(account)
+        self.last_at = self._clock.monotonic()
+        return True
+
+    # --- orders --------------------------------------------------------------------------
+
+    async def _fetch(self) -> None:
+        for fill in await self._venue.fills_since(self._books.last_fill_at):
+            self._books.filled(fill)
+        for funding in await self._venue.funding_since(self._books.last_funding_at):
+            self._books.funded(funding)
+
+    async def _settle_absent(self, resting: dict[int, VenueOrder]) -> None:
+        """Ask for each order that we think lives and the venue does not show."""
+        for order in self._books.open_orders():
+            if order.venue_id in resting or self._desk.works_on(order.symbol):
+                continue
+            told = await self._venue.order_status(order.symbol, order.cloid)
+            if told is not None:
+                self._books.told(told)
+            elif self._proves_absence(order):
+                self._books.follow_up((life.expired(order, self._clock.now()),))
+            self._unblock_if_settled(order)
+
+    def _proves_absence(self, order: Order) -> bool:
+        """Whether "unknown" means "never placed": only once it can no longer arrive."""
+        expires = order.expires_at or 0
+        return self._clock.wall() > expires + ABSENCE_MARGIN_MS
+
+    def _unblock_if_settled(self, order: Order) -> None:
+        current = self._books.orders.get(order.cloid, order)
+        settled = current.status is not OrderStatus.UNKNOWN
+        if order.leg is not Leg.ENTRY or not settled:
+            return
+        if self._books.safety.blocked.get(order.symbol, "").endswith(order.cloid):
+            self._facts.tell(
+                "unknown_settled",
+                self._clock.now(),
+                cloid=order.cloid,
+                status=current.status.value,
+            )
+            self._books.safety.unblock(order.symbol)
+
+    async def _cancel_strays(self, account: Account) -> None:
+        """Orders of ours that guard nothing go; orders of others are counted, never touched."""
+        self.foreign_orders = sum(not life.is_ours(order.cloid) for order in account.orders)
+        for told in account.orders:
+            if told.cloid is None or told.symbol in self._books.positions:
+                continue
+            if not life.is_ours(told.cloid) or self._desk.works_on(told.symbol):
+                continue
+            if told.symbol in account.positions:
+                continue
+            order = self._books.orders.get(told.cloid)
+            log.info("stray_cancelled", symbol=told.symbol, cloid=told.cloid)
+            if order is not None:
+                await self._execution.cancel(order)
+            else:
+                await self._venue.cancel(told.symbol, told.cloid)
+
+    # --- positions -------------------------------------------------------------------------
+
+    def _compare_positions(self, account: Account) -> None:
+        symbols = sorted({*account.positions, *self._books.positions, *self._drift})
+        for symbol in symbols:
+            held = self._books.positions.get(symbol)
+            there = account.positions.get(symbol)
+            ours = held.signed if held is not None else ZERO
+            theirs = there.signed_size if there is not None else ZERO
+            if ours == theirs:
+                self._agreed(symbol)
+            elif not self._desk.works_on(symbol):
+                self._drifted(symbol, str(ours), str(theirs), foreign=held is None)
+
+    def _agreed(self, symbol: Symbol) -> None:
+        if self._drift.pop(symbol, 0) >= DRIFT_LOOKS:
+            self._books.safety.unblock(symbol)
+
+    def _drifted(self, symbol: Symbol, ours: str, theirs: str, foreign: bool) -> None:
+        looks = self._drift.get(symbol, 0) + 1
+        self._drift[symbol] = looks
+        if looks < DRIFT_LOOKS:
+            self._execution.doubt.set()
+            return
+        kind = "foreign position" if foreign else "position drift"
+        why = f"{kind}: we hold {ours}, the venue says {theirs}"
+        if looks == DRIFT_LOOKS:
+            self._facts.tell("position_drift", self._clock.now(), symbol=symbol, why=why)
+        self._books.safety.block(symbol, why)
+
+    # --- the stop proof -------------------------------------------------------------------
+
+    def _prove_stops(self, account: Account) -> None:
+        """Every position of ours has a resting stop at the venue, or gets one, or is closed."""
+        for symbol, position in self._books.positions.items():
+            there = account.positions.get(symbol)
+            liquidation = there.liquidation_price if there is not None else None
+            orders = [order for order in account.orders if order.symbol == symbol]
+            proof = protected(position, orders, liquidation)
+            if proof.ok:
+                self._naked.pop(symbol, None)
+            elif not self._desk.works_on(symbol):
+                self._repair(symbol, proof.verdict.value)
+        for symbol in [s for s in self._naked if s not in self._books.positions]:
+            del self._naked[symbol]
+
+    def _repair(self, symbol: Symbol, verdict: str) -> None:
+        now = self._clock.monotonic()
+        since = self._naked.setdefault(symbol, now)
+        self._execution.doubt.set()
+        if now - since <= self._cadence.naked_s:
+            log.error("stop_missing", symbol=symbol, verdict=verdict, action="placing it")
+            self._desk.defend(symbol)
+            return
+        why = f"{symbol}: no stop rests at the venue after {now - since:.0f} s ({verdict})"
+        self._books.safety.set_state(TradingState.HALTED, why)
+        self._desk.close(symbol, ExitReason.UNPROTECTED)

@@ -1,0 +1,123 @@
+"""One decision's record while it travels the road: what was seen, thought and done, and how long.
+
+Owns the layout of a trace's body; knows neither the table it lands in nor how it is replayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from bot.domain.reasons import Reason, Stage
+from bot.domain.types import Ms, Score, Signal, Symbol, TraceId
+from bot.ports import Clock, TraceRecord, TraceStore
+
+
+def trace_id(symbol: Symbol, bar_close: Ms, number: int) -> TraceId:
+    """`{symbol}-{bar close yyyymmddThhmm}-{n}` (spec 05)."""
+    close = datetime.fromtimestamp(bar_close / 1000, UTC)
+    return TraceId(f"{symbol}-{close:%Y%m%dT%H%M}-{number}")
+
+
+class Trail:
+    """Collects the sections of one trace; `end` closes it, `reopen` lets the desk go on."""
+
+    def __init__(
+        self,
+        ident: TraceId,
+        cycle: int,
+        symbol: Symbol,
+        bar_close: Ms,
+        clock: Clock,
+        fingerprint: str,
+    ) -> None:
+        self.id = ident
+        self.symbol = symbol
+        self.bar_close = bar_close
+        self.stage = Stage.SCAN
+        self.result: Reason | None = None
+        self.body: dict[str, object] = {}
+        self._cycle = cycle
+        self._clock = clock
+        self._fingerprint = fingerprint
+        self._started_at = clock.now()
+        self._durations: dict[str, float] = {}
+        self._regime: str | None = None
+        self._signal: Signal | None = None
+        self._score: Score | None = None
+
+    def note(self, section: str, value: object) -> None:
+        """Keep `value` (plain data or frozen dataclasses) as a section of the body."""
+        self.body[section] = value
+
+    def describe(
+        self, *, regime: str | None = None, signal: Signal | None = None, score: Score | None = None
+    ) -> None:
+        """Keep what the trace will be asked by."""
+        self._regime = regime or self._regime
+        self._signal = signal or self._signal
+        self._score = score or self._score
+
+    @contextmanager
+    def at(self, stage: Stage) -> Iterator[None]:
+        """Enter a stage and measure it in machine time."""
+        self.stage = stage
+        started = self._clock.monotonic()
+        try:
+            yield
+        finally:
+            spent = (self._clock.monotonic() - started) * 1000
+            self._durations[stage] = self._durations.get(stage, 0.0) + round(spent, 3)
+
+    def end(self, reason: Reason, stage: Stage | None = None) -> Reason:
+        """Say where and why the road ended (a later stage may say it again)."""
+        self.stage = stage or self.stage
+        self.result = reason
+        return reason
+
+    def record(self) -> TraceRecord:
+        """The row as it stands; `Reason.ERROR` when nobody said how it ended."""
+        signal, score = self._signal, self._score
+        return TraceRecord(
+            trace_id=self.id,
+            cycle=self._cycle,
+            symbol=self.symbol,
+            bar_close=self.bar_close,
+            started_at=self._started_at,
+            duration_ms=round(sum(self._durations.values()), 3),
+            stage=self.stage.value,
+            result=(self.result or Reason.ERROR).value,
+            regime=self._regime,
+            strategy=signal.strategy if signal else None,
+            side=signal.side.value if signal else None,
+            score=score.total if score else None,
+            tier=int(score.tier) if score else None,
+            fingerprint=self._fingerprint,
+            body={**self.body, "durations_ms": dict(self._durations)},
+        )
+
+
+class TraceBook:
+    """Numbers new traces and hands finished ones to the store."""
+
+    def __init__(self, store: TraceStore, clock: Clock, fingerprint: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._fingerprint = fingerprint
+        self._numbers: dict[Symbol, tuple[Ms, int]] = {}
+
+    async def open(self, cycle: int, symbol: Symbol, bar_close: Ms) -> Trail:
+        """Begin a trace under the next number of this symbol and bar."""
+        known = self._numbers.get(symbol)
+        if known is not None and known[0] == bar_close:
+            number = known[1] + 1
+        else:
+            number = await self._store.last_number(symbol, bar_close) + 1
+        self._numbers[symbol] = (bar_close, number)
+        ident = trace_id(symbol, bar_close, number)
+        return Trail(ident, cycle, symbol, bar_close, self._clock, self._fingerprint)
+
+    def close(self, trail: Trail) -> None:
+        """Queue the record; a trail that went further is queued again under its id."""
+        self._store.put(trail.record())

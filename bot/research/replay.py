@@ -1,0 +1,184 @@
+"""Deciding one recorded trace again, from its inputs and the stored candles, and comparing.
+
+Owns the order in which sections are recomputed; the decisions are `bot.pipeline.decide`'s, the
+same calls as in live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TypeVar, cast
+
+from pydantic import TypeAdapter
+
+from bot.domain import canonical
+from bot.domain.errors import ConfigError
+from bot.domain.instrument import Instrument
+from bot.domain.proposal import Rule
+from bot.domain.sizing import size
+from bot.domain.snapshot import Snapshot, window_hash
+from bot.domain.types import (
+    Abstention,
+    Approved,
+    Bars,
+    Market,
+    Ms,
+    Opinion,
+    Timeframe,
+)
+from bot.pipeline.decide import (
+    Look,
+    Silence,
+    Thought,
+    decide,
+    judge,
+    see,
+    settle,
+    think,
+    wish_of,
+)
+from bot.pipeline.policies import Policies
+from bot.ports import CandleStore, TraceRecord
+
+T = TypeVar("T")
+Body = Mapping[str, object]
+
+# Sections in the order of the road; what comes after an answer that differs differs too.
+SECTIONS = ("seen", "proposal", "flags", "score", "decision", "approval", "desk")
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The verdict: `differs` names the first field that came out otherwise, None when equal."""
+
+    sections: tuple[str, ...]  # recomputed, in order
+    differs: str | None = None
+    recorded: object = None
+    recomputed: object = None
+
+
+async def windows_of(
+    record: TraceRecord, candles: CandleStore, source: str
+) -> Mapping[Timeframe, Bars]:
+    """Fetch the bars a decision saw. Raises ConfigError when they are gone or were changed."""
+    inputs = cast(Mapping[str, Mapping[str, Mapping[str, object]]], record.body["inputs"])
+    found: dict[Timeframe, Bars] = {}
+    for name, said in inputs["windows"].items():
+        frame = Timeframe(name)
+        first, last = Ms(int(str(said["first"]))), Ms(int(str(said["last"])))
+        bars = await candles.window(source, record.symbol, frame, first, last)
+        if len(bars) != said["bars"] or window_hash(bars) != said["hash"]:
+            raise ConfigError(
+                f"{record.trace_id}: the {name} candles from {first} to {last} are not as they "
+                f"were ({len(bars)} bars, {said['bars']} recorded); this trace cannot be replayed"
+            )
+        found[frame] = bars
+    return found
+
+
+def replay(
+    record: TraceRecord,
+    bars: Mapping[Timeframe, Bars],
+    policies: Policies,
+    rules: Sequence[Rule],
+) -> Replayed:
+    """Recompute every section that the trace has and compare the canonical bytes."""
+    body = record.body
+    recomputed = _recompute(record, bars, policies, rules)
+    done: list[str] = []
+    for section in SECTIONS:
+        if section not in body:
+            continue
+        done.append(section)
+        recorded = _plain(body[section])
+        again = _plain(recomputed.get(section))
+        if canonical.dumps(recorded) != canonical.dumps(again):
+            path, old, new = first_difference(recorded, again, section)
+            return Replayed(tuple(done), path, old, new)
+    return Replayed(tuple(done))
+
+
+def _recompute(
+    record: TraceRecord,
+    bars: Mapping[Timeframe, Bars],
+    policies: Policies,
+    rules: Sequence[Rule],
+) -> dict[str, object]:
+    body, out = record.body, cast(dict[str, object], {})
+    market = _revive(Market, _at(body, "inputs", "market"))
+    snapshot = see(record.symbol, bars, market, policies)
+    out["seen"] = {"regime": snapshot.regime, "indicators": snapshot.indicators}
+    thought = think(snapshot, rules, policies)
+    if isinstance(thought, Silence):
+        out["proposal"] = thought.found
+        return out
+    out |= {"proposal": thought.proposal, "flags": thought.flags, "score": thought.score}
+    if "answers" in body:
+        _recompute_gates(record, snapshot, thought, policies, out)
+    return out
+
+
+def _recompute_gates(
+    record: TraceRecord,
+    snapshot: Snapshot,
+    thought: Thought,
+    policies: Policies,
+    out: dict[str, object],
+) -> None:
+    body = record.body
+    opinions = _revive(tuple[Opinion, ...], _at(body, "answers", "opinions"))
+    abstentions = _revive(tuple[Abstention, ...], _at(body, "answers", "abstentions"))
+    decision = decide(opinions, abstentions, policies)
+    out["decision"] = decision
+    asked = cast(Body, _at(body, "approval", "asked"))
+    instrument = _revive(Instrument, asked["instrument"])
+    wish = wish_of(thought, decision)
+    capital = Decimal(str(asked["capital"]))
+    preview = size(wish, instrument, snapshot.market, capital, policies.sizing, record.trace_id)
+    verdict = judge(thought, decision, preview, asked["repeated"] is True, policies)
+    out["approval"] = {"asked": asked, "preview": preview, "verdict": verdict}
+    if "desk" in body and isinstance(verdict, Approved):
+        look = _revive(Look, _at(body, "desk", "look"))
+        rule = _revive(Instrument, _at(body, "desk", "instrument"))
+        again = settle(wish, look, rule, policies, record.trace_id)
+        out["desk"] = {"look": look, "instrument": rule, "verdict": again}
+
+
+def first_difference(recorded: object, again: object, path: str) -> tuple[str, object, object]:
+    """The first field, in reading order, in which two plain values differ."""
+    if isinstance(recorded, dict) and isinstance(again, dict):
+        for key in sorted({*recorded, *again}):
+            if recorded.get(key) != again.get(key) or (key in recorded) != (key in again):
+                return first_difference(recorded.get(key), again.get(key), f"{path}.{key}")
+    if isinstance(recorded, list) and isinstance(again, list):
+        for at, (old, new) in enumerate(zip(recorded, again, strict=False)):
+            if old != new:
+                return first_difference(old, new, f"{path}[{at}]")
+        if len(recorded) != len(again):
+            return f"{path} (length)", len(recorded), len(again)
+    return path, recorded, again
+
+
+def revive_policies(stored: object) -> Policies:
+    """Read the policies of a fingerprint back. Raises ConfigError when they are not readable."""
+    try:
+        return _revive(Policies, stored)
+    except ValueError as error:
+        raise ConfigError(f"the stored configuration cannot be read: {error}") from error
+
+
+def _revive(kind: type[T], plain: object) -> T:
+    return TypeAdapter(kind).validate_python(plain)
+
+
+def _plain(value: object) -> object:
+    return canonical.loads(canonical.dumps(value))
+
+
+def _at(body: Body, *path: str) -> object:
+    value: object = body
+    for key in path:
+        value = cast(Body, value)[key]
+    return value

@@ -1,0 +1,117 @@
+"""`python -m bot.simulator`: the simulated exchange as a process of its own.
+
+Owns its command line and exit codes (0 stopped, 2 mend the input first); knows no rule of
+the venue.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from bot.domain.errors import ConfigError
+from bot.domain.types import Ms
+from bot.runtime.clock import ScaledClock, SystemClock
+from bot.simulator.options import SimulatorOptions
+from bot.simulator.server import SimulatedExchange
+
+DEFAULT_PORT = 3001  # the SDK's LOCAL_API_URL
+MAX = "max"
+
+
+class FreeClock(ScaledClock):
+    """Market time that stands at the last tick played: ticks follow each other at once."""
+
+    def __init__(self, epoch: Ms) -> None:
+        super().__init__(epoch=epoch, speed=1.0)
+        self._at = epoch
+
+    def now(self) -> Ms:
+        return self._at
+
+    async def sleep_until(self, at: Ms) -> None:
+        self._at = max(self._at, at)
+        await asyncio.sleep(0)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        asyncio.run(_serve(chosen))
+    except ConfigError as problem:
+        sys.stderr.write(f"{' | '.join(problem.problems)}\n")
+        return 2
+    except OSError as problem:
+        sys.stderr.write(f"port {chosen.port}: cannot be used ({problem.strerror})\n")
+        return 2
+    return 0
+
+
+async def _serve(chosen: argparse.Namespace) -> None:
+    options = SimulatorOptions(
+        ledger=chosen.ledger,
+        seed=chosen.seed,
+        balance=chosen.balance,
+        candles=tuple(chosen.candles),
+        accounts=tuple(chosen.account),
+    )
+    exchange = SimulatedExchange(options, Ms(SystemClock().wall()))
+    free = chosen.speed == MAX
+    clock = FreeClock(exchange.start_at) if free else ScaledClock(exchange.start_at, chosen.speed)
+    try:
+        await exchange.serve(clock, port=chosen.port, drain=free)
+        await _until_stopped(exchange)
+    finally:
+        await exchange.close()
+
+
+async def _until_stopped(exchange: SimulatedExchange) -> None:
+    """Play ticks until a signal asks to stop; a tick under way is finished."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    async with asyncio.TaskGroup() as group:
+        playing = group.create_task(exchange.run())
+        playing.add_done_callback(lambda _: stop.set())
+        await stop.wait()
+        await exchange.close()
+        playing.cancel()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bot.simulator", allow_abbrev=False)
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0: any free one")
+    parser.add_argument("--candles", type=Path, nargs="*", default=[], metavar="FILE")
+    parser.add_argument("--speed", type=_speed, default=1.0, help=f"a number, or {MAX}")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--balance", type=_decimal, default=Decimal(10_000))
+    parser.add_argument("--ledger", type=Path, default=Path("simulator.db"))
+    parser.add_argument("--account", action="append", default=[], metavar="0x…")
+    return parser
+
+
+def _speed(text: str) -> float | str:
+    if text == MAX:
+        return MAX
+    value = float(text)
+    if not 0 < value <= 100_000:
+        raise argparse.ArgumentTypeError(f"expected a number above 0 or {MAX}, found {text}")
+    return value
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise argparse.ArgumentTypeError(f"expected a number, found {text}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

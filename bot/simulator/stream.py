@@ -1,0 +1,297 @@
+"""The WebSocket's subscriptions and the frames that go out to them.
+
+Owns channels and which frame a tick or an event makes; builds only what somebody asked
+for. Knows no socket (see `client`). Source: facts 6.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from bot.simulator.accounts import AccountState, Row
+from bot.simulator.bars import Quote, Rolling
+from bot.simulator.client import Client
+from bot.simulator.info import Info
+from bot.simulator.market_info import INTERVALS, OTHER_INTERVALS
+from bot.simulator.options import is_address
+from bot.simulator.wire import candle, dumps
+from bot.simulator.world import Event, World
+
+OF_ALL = ("allMids",)
+OF_COIN = ("l2Book", "bbo", "trades", "candle", "activeAssetCtx")
+OF_USER = (
+    "orderUpdates",
+    "userEvents",
+    "userFills",
+    "userFundings",
+    "userNonFundingLedgerUpdates",
+    "notification",
+    "webData2",
+)
+OF_BOTH = ("activeAssetData",)
+SHOWN = (*OF_ALL, *OF_COIN, *OF_BOTH, "webData2")  # channels that show how things stand
+MOST_USERS = 10  # a connection (facts 5)
+MOST_SUBSCRIPTIONS = 1_000
+
+
+class Key(NamedTuple):
+    """What a subscription is about; equal keys share one frame."""
+
+    kind: str
+    coin: str = ""
+    interval: str = ""
+    user: str = ""
+
+
+class Stream:
+    """Who gets what."""
+
+    def __init__(self, world: World, info: Info) -> None:
+        self._world = world
+        self._info = info
+        self._rolling = Rolling(world.source)
+        self._keys: dict[Key, dict[Client, None]] = {}
+        self._clients: dict[Client, dict[Key, None]] = {}
+        self._last: dict[Key, str] = {}
+
+    @property
+    def clients(self) -> list[Client]:
+        return list(self._clients)
+
+    def join(self, client: Client) -> None:
+        self._clients[client] = {}
+
+    def leave(self, client: Client) -> None:
+        for key in self._clients.pop(client, {}):
+            self._drop(client, key)
+
+    # --- what a client says -------------------------------------------------------------
+
+    def hear(self, client: Client, text: str) -> Row | None:
+        """Act on one message; returns the request of a `post`, for the server to answer."""
+        try:
+            message = json.loads(text)
+        except ValueError:
+            message = None
+        method = message.get("method") if isinstance(message, dict) else None
+        if method == "ping":
+            client.send('{"channel":"pong"}')
+        elif method in ("subscribe", "unsubscribe") and "subscription" in message:
+            self._change(client, method, message["subscription"])
+        elif method == "post" and isinstance(message.get("request"), dict):
+            return dict(message)
+        else:
+            quoted = f"Error parsing JSON into valid websocket request: {text}"
+            client.send(_frame("error", quoted))
+        return None
+
+    def _change(self, client: Client, method: str, wish: object) -> None:
+        quoted, key = dumps(wish), self._key(wish)
+        if key is None:
+            client.send(_frame("error", f"Invalid subscription {quoted}"))
+            return
+        mine = self._clients[client]
+        if method == "unsubscribe":
+            if key not in mine:
+                client.send(_frame("error", f"Already unsubscribed: {quoted}"))
+                return
+            del mine[key]
+            self._drop(client, key)
+            client.send(_frame("subscriptionResponse", {"method": method, "subscription": wish}))
+            return
+        if key in mine:
+            client.send(_frame("error", f"Already subscribed: {quoted}"))
+            return
+        if self._world.options.rate_limit and self._too_many(client, mine, key):
+            return
+        mine[key] = None
+        self._keys.setdefault(key, {})[client] = None
+        client.send(_frame("subscriptionResponse", {"method": method, "subscription": wish}))
+        for frame in self._first(key):
+            client.send(frame)
+
+    def _too_many(self, client: Client, mine: Mapping[Key, None], key: Key) -> bool:
+        users = {known.user for known in mine if known.user}
+        if key.user and key.user not in users and len(users) >= MOST_USERS:
+            client.send(_frame("error", f"Cannot track more than {MOST_USERS} total users."))
+            return True
+        if sum(len(keys) for keys in self._clients.values()) >= MOST_SUBSCRIPTIONS:
+            text = f"Cannot subscribe to more than {MOST_SUBSCRIPTIONS} channels."
+            client.send(_frame("error", text))
+            return True
+        return False
+
+    def _drop(self, client: Client, key: Key) -> None:
+        readers = self._keys.get(key, {})
+        readers.pop(client, None)
+        if not readers:
+            self._keys.pop(key, None)
+            self._last.pop(key, None)
+
+    def _key(self, wish: object) -> Key | None:
+        if not isinstance(wish, dict):
+            return None
+        kind, coin = wish.get("type"), wish.get("coin", "")
+        interval, user = wish.get("interval", ""), wish.get("user", "")
+        if not all(isinstance(part, str) for part in (kind, coin, interval, user)):
+            return None
+        if kind in OF_ALL:
+            return Key(kind)
+        known = coin in self._world.prices.instruments
+        if kind == "candle" and interval not in INTERVALS and interval not in OTHER_INTERVALS:
+            return None
+        if kind in OF_COIN:
+            return Key(kind, coin, interval if kind == "candle" else "") if known else None
+        if not is_address(user):
+            return None
+        if kind in OF_BOTH:
+            return Key(kind, coin, user=user.lower()) if known else None
+        return Key(kind, user=user.lower()) if kind in OF_USER else None
+
+    # --- what goes out ------------------------------------------------------------------
+
+    def on_tick(self, quotes: Iterable[Quote]) -> None:
+        """Send the new prices of a tick."""
+        if not self._keys:
+            return
+        moved = {quote.coin: quote for quote in quotes}
+        for key in list(self._keys):
+            if key.coin and key.coin not in moved:
+                continue
+            if key.kind == "trades":
+                self._send(key, _frame("trades", [self._trade(moved[key.coin])]))
+            elif (
+                key.kind in OF_ALL
+                or key.kind in OF_COIN
+                or key.kind in OF_BOTH
+                or key.kind == "webData2"
+            ):
+                self._send_new(key, self._state(key))
+
+    def on_events(self, events: Iterable[Event]) -> None:
+        """Tell users what happened to their orders and balances."""
+        by_user: dict[str, dict[str, list[Row]]] = {}
+        for event in events:
+            kinds = by_user.setdefault(event.address, {})
+            kinds.setdefault(event.kind, []).append(event.row)
+        for user, kinds in by_user.items():
+            self._tell(user, kinds)
+
+    def _tell(self, user: str, kinds: Mapping[str, list[Row]]) -> None:
+        fills, orders = kinds.get("fill", []), kinds.get("order", [])
+        fundings, updates = kinds.get("funding", []), kinds.get("update", [])
+        if orders:
+            self._send(Key("orderUpdates", user=user), _frame("orderUpdates", orders))
+        if fills:
+            self._send(Key("userEvents", user=user), _frame("user", {"fills": fills}))
+            told: Row = {"user": user, "fills": fills}
+            self._send(Key("userFills", user=user), _frame("userFills", told))
+        for row in kinds.get("user", []):
+            self._send(Key("userEvents", user=user), _frame("user", row))
+        for row in fundings:
+            self._send(Key("userEvents", user=user), _frame("user", {"funding": _flat(row)}))
+        if fundings:
+            body: Row = {"user": user, "fundings": [_flat(row) for row in fundings]}
+            self._send(Key("userFundings", user=user), _frame("userFundings", body))
+        if updates:
+            body = {"user": user, "nonFundingLedgerUpdates": updates}
+            key = Key("userNonFundingLedgerUpdates", user=user)
+            self._send(key, _frame("userNonFundingLedgerUpdates", body))
+        if orders or fills:
+            self._refresh(user)
+
+    def _refresh(self, user: str) -> None:
+        """Renew what shows the account's state, and the books its orders changed."""
+        for key in list(self._keys):
+            mine = key.user == user and key.kind in (*OF_BOTH, "webData2")
+            if mine or key.kind in ("l2Book", "bbo"):
+                self._send_new(key, self._state(key))
+
+    def _first(self, key: Key) -> list[str]:
+        """The frames that follow an acknowledgement at once."""
+        account = self._world.accounts.get(key.user)
+        match key.kind:
+            case "trades":
+                return [_frame("trades", self._info.market.trades(key.coin))]
+            case "userFills":
+                rows = self._info.account.fills(account) if account else []
+                body: Row = {"user": key.user, "isSnapshot": True, "fills": rows}
+                return [_frame("userFills", body)]
+            case "userFundings":
+                rows = [_flat(row) for row in account.fundings] if account else []
+                body = {"user": key.user, "isSnapshot": True, "fundings": rows}
+                return [_frame("userFundings", body)]
+            case "userNonFundingLedgerUpdates":
+                rows = account.updates if account else []
+                body = {"user": key.user, "isSnapshot": True, "nonFundingLedgerUpdates": rows}
+                return [_frame("userNonFundingLedgerUpdates", body)]
+            case _:
+                frame = self._state(key)
+                return [frame] if frame else []
+
+    def _state(self, key: Key) -> str | None:
+        """The frame that shows how things stand now; None for channels of mere events."""
+        market = self._info.market
+        match key.kind:
+            case "allMids":
+                return _frame("allMids", {"mids": market.mids()})
+            case "l2Book":
+                return _frame("l2Book", market.book(key.coin))
+            case "bbo":
+                return _frame("bbo", market.best(key.coin))
+            case "candle":
+                return self._candle(key)
+            case "activeAssetCtx":
+                body = {"coin": key.coin, "ctx": market.context(key.coin)}
+                return _frame("activeAssetCtx", body)
+            case "activeAssetData" | "webData2":
+                account = self._world.accounts.get(key.user)
+                return self._of_account(key, account) if account else None
+            case _:
+                return None
+
+    def _of_account(self, key: Key, account: AccountState) -> str:
+        if key.kind == "activeAssetData":
+            return _frame(key.kind, self._info.account.asset_data(account, key.coin))
+        market = self._info.market
+        body = self._info.account.web_data(account, market.meta(), market.contexts())
+        return _frame(key.kind, body)
+
+    def _candle(self, key: Key) -> str | None:
+        length = INTERVALS.get(key.interval)
+        if length is None or length % self._world.source.base_ms:
+            return None
+        bar = self._rolling.state(key.coin, length, self._world.index)
+        if bar is None:
+            return None
+        return _frame("candle", candle(key.coin, key.interval, length, bar))
+
+    def _trade(self, quote: Quote) -> Row:
+        index = self._world.index
+        at = self._world.source.tick_at(index) or self._world.now
+        return self._info.market.trade(quote.coin, index, at, quote.price, quote.volume)
+
+    def _send_new(self, key: Key, frame: str | None) -> None:
+        """Send a state, unless it is the one that was sent last."""
+        if frame is None:
+            return
+        told = frame[frame.find('"bbo":') :] if key.kind == "bbo" else frame  # without its time
+        if self._last.get(key) != told:
+            self._last[key] = told
+            self._send(key, frame)
+
+    def _send(self, key: Key, frame: str) -> None:
+        for client in self._keys.get(key, ()):
+            client.send(frame)
+
+
+def _frame(channel: str, data: Any) -> str:
+    return dumps({"channel": channel, "data": data})
+
+
+def _flat(row: Row) -> Row:
+    """A funding row as the stream shows it."""
+    delta = {key: value for key, value in row["delta"].items() if key != "type"}
+    return {"time": row["time"], **delta}

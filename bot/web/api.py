@@ -1,0 +1,184 @@
+"""Owns the routes: what is asked where, with which status it is answered.
+
+Refuses to know how the answers come about; it only asks the view.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Path, Query, Request, Security
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from bot.domain.types import Ms
+from bot.web.access import Guard, WebOptions
+from bot.web.answers import SAFE_HEADERS, Json, Refusal, add_error_handlers, refusal
+from bot.web.exposition import expose
+from bot.web.pages import docs, index
+from bot.web.view import Controls, HealthState, StatusView
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Refusal, "description": "The Host header is not ours"},
+    401: {"model": Refusal, "description": "The API token is needed"},
+    422: {"model": Refusal, "description": "A parameter cannot be understood"},
+    500: {"model": Refusal, "description": "The answer could not be made"},
+    503: {"model": Refusal, "description": "Not available now"},
+}
+METRICS_200 = {"description": "JSON or exposition format", "content": {"text/plain": {}}}
+UNWELL: dict[int | str, dict[str, Any]] = {
+    503: {"description": "The same body, when it is not well"}
+}
+
+
+class HaltRequest(BaseModel):
+    """Why entries are halted; it stands in the audit and in /status."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: str = Field(default="by hand", min_length=1, max_length=200)
+
+
+def build_api(
+    view: StatusView, options: WebOptions, version: str, controls: Controls | None = None
+) -> FastAPI:
+    """The API over `view`; without `controls` it is read-only."""
+    app = FastAPI(
+        title="Keel",
+        version=version,
+        description="What the daemon knows. Errors: {ok: false, error: {code, message}}.",
+        docs_url=None,  # the usual page loads its scripts from another host
+        redoc_url=None,
+        responses=ERRORS,
+    )
+    token = [Security(HTTPBearer(auto_error=False))]  # declares; `Guard` decides
+    reading = [] if options.loopback else token
+    _add_probes(app, view)
+    _add_reading(app, view, reading)
+    _add_traces(app, view, reading)
+    _add_pages(app, view, reading)
+    if controls is not None:
+        _add_controls(app, controls, token)
+    add_error_handlers(app)
+    app.add_middleware(Guard, options=options)
+    return app
+
+
+def _add_probes(app: FastAPI, view: StatusView) -> None:
+    @app.get("/health", response_class=Json, responses=UNWELL)
+    async def health() -> Response:
+        """Components, uptime, version, mode; 503 when failing."""
+        now = view.health()
+        return Json(now, 503 if now.status is HealthState.FAILING else 200)
+
+    @app.get("/live", response_class=Json, responses=UNWELL)
+    async def live() -> Response:
+        """Whether the process does its work; 503: restart it."""
+        alive = view.live()
+        return Json({"live": alive}, 200 if alive else 503)
+
+    @app.get("/ready", response_class=Json, responses=UNWELL)
+    async def ready() -> Response:
+        """Whether start-up is over and no stop has begun."""
+        now = view.ready()
+        return Json(now, 200 if now.ready else 503)
+
+
+def _add_reading(app: FastAPI, view: StatusView, access: list[Any]) -> None:
+    @app.get("/status", response_class=Json, dependencies=access)
+    async def status() -> Response:
+        """Mode, phase, trading state, positions, money, orders, breakers, services."""
+        return Json(view.status())
+
+    @app.get("/metrics", response_class=Json, dependencies=access, responses={200: METRICS_200})
+    async def metrics(
+        request: Request,
+        form: Annotated[str | None, Query(alias="format", pattern="^(json|prometheus)$")] = None,
+    ) -> Response:
+        """Figures as JSON, or in the exposition format for text/plain and openmetrics."""
+        accept = request.headers.get("accept", "")
+        if form == "json" or (form is None and not wants_exposition(accept)):
+            return Json(view.metrics())
+        body, content_type = expose(view.metrics(), accept if form is None else "")
+        return Response(body, headers={**SAFE_HEADERS, "Content-Type": content_type})
+
+
+def _add_traces(app: FastAPI, view: StatusView, access: list[Any]) -> None:
+    @app.get("/traces", response_class=Json, dependencies=access)
+    async def traces(limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Response:
+        """The latest decisions, newest first."""
+        return Json({"traces": await view.traces(limit)})
+
+    @app.get("/traces/funnel", response_class=Json, dependencies=access)
+    async def funnel(since: datetime | None = None) -> Response:
+        """How many roads ended where, since a time (ISO 8601) or the beginning."""
+        return Json(await view.funnel(None if since is None else to_ms(since)))
+
+    @app.get(
+        "/traces/{trace_id}",
+        response_class=Json,
+        dependencies=access,
+        responses={404: {"model": Refusal, "description": "No such trace"}},
+    )
+    async def trace(trace_id: Annotated[str, Path(max_length=80)]) -> Response:
+        """One decision in full."""
+        found = await view.trace(trace_id)
+        if found is None:
+            return refusal(404, "not_found", f"no trace {trace_id}")
+        return Json(found)
+
+
+def _add_pages(app: FastAPI, view: StatusView, access: list[Any]) -> None:
+    @app.get("/", include_in_schema=False, dependencies=access)
+    async def front() -> Response:
+        return index(view.health())
+
+    @app.get("/docs", include_in_schema=False, dependencies=access)
+    async def describe() -> Response:
+        return docs(app.openapi())
+
+
+def _add_controls(app: FastAPI, controls: Controls, access: list[Any]) -> None:
+    @app.post("/control/halt", response_class=Json, dependencies=access)
+    async def halt(body: HaltRequest | None = None) -> Response:
+        """Stop entries; exits and stops go on."""
+        reason = (body or HaltRequest()).reason
+        return Json({"ok": True, **await controls.halt(reason)})
+
+    @app.post("/control/resume", response_class=Json, dependencies=access)
+    async def resume() -> Response:
+        """Allow entries again."""
+        return Json({"ok": True, **await controls.resume()})
+
+
+def to_ms(moment: datetime) -> Ms:
+    """A time without a zone is UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return Ms(int(aware.timestamp() * 1000))
+
+
+def wants_exposition(accept: str) -> bool:
+    """Whether the first choice of an Accept header is a Prometheus format; `*/*` is JSON."""
+    choices: list[tuple[float, str]] = []
+    for part in accept.lower().split(","):
+        kind, *parameters = (piece.strip() for piece in part.split(";"))
+        quality = 1.0
+        for parameter in parameters:
+            if parameter.startswith("q="):
+                quality = _number(parameter[2:])
+        choices.append((-quality, kind))
+    choices.sort(key=lambda choice: choice[0])  # stable: equals keep the caller's order
+    for negative, kind in choices:
+        if kind in ("text/plain", "application/openmetrics-text"):
+            return negative < 0
+        if kind in ("application/json", "application/*", "*/*"):
+            return False
+    return False
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0

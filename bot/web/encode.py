@@ -1,0 +1,63 @@
+"""Owns how our values look outside: money as strings, times as ISO 8601, no NaN.
+
+Refuses to know what the values are for.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def iso(at_ms: int) -> str:
+    """Ms since the epoch as "2026-01-31T12:00:00.000Z"."""
+    moment = EPOCH + timedelta(milliseconds=at_ms)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def plain(value: object, key: str = "") -> object:
+    """`value` as JSON has it; an int under a key ending in `_at` is ms and becomes ISO 8601.
+
+    Raises TypeError for a type that has no place in an answer.
+    """
+    match value:
+        case Enum():
+            return plain(value.value, key)
+        case None | bool() | str():
+            return value
+        case int():
+            return iso(value) if key.endswith("_at") else value
+        case float():
+            return value if math.isfinite(value) else None
+        case Decimal():
+            return format(value, "f")
+        case datetime():
+            return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        case Mapping():
+            return {_name(name): plain(item, _name(name)) for name, item in value.items()}
+        case list() | tuple():
+            return [plain(item, key) for item in value]
+        case PurePath():
+            return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name), f.name) for f in fields(value)}
+    raise TypeError(f"{type(value).__name__} has no place in an answer (key {key!r})")
+
+
+def encode(value: object) -> bytes:
+    """`value` as compact JSON in UTF-8."""
+    return json.dumps(
+        plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")
+    ).encode()
+
+
+def _name(key: object) -> str:
+    return str(key.value) if isinstance(key, Enum) else str(key)

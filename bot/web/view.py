@@ -1,0 +1,101 @@
+"""Owns what the page may ask: a read-only view of the daemon, and the few controls.
+
+Refuses to know who answers; app.py wires it to the daemon, or to the database alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from bot.domain.types import Ms
+
+
+class HealthState(StrEnum):
+    """ok and degraded answer 200, failing 503."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    FAILING = "failing"
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One dependency: database, venue, market data, disk ..."""
+
+    name: str
+    state: HealthState
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Body of /health; `mode` and `version` as in /status. Nothing in it is secret."""
+
+    status: HealthState
+    components: tuple[Component, ...]
+    uptime_s: float
+    version: str
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether work may be given to the daemon; `phase` as in /status, `waiting_for` why not."""
+
+    ready: bool
+    phase: str
+    waiting_for: str = ""
+
+
+class StatusView(Protocol):
+    """What the daemon knows, from memory: the plain methods never wait and never raise.
+
+    Mappings hold JSON-able values, Decimals, enums and dataclasses; an int under a key that ends
+    in `_at` is `Ms` and goes out as ISO 8601, a Decimal goes out as a string.
+    """
+
+    def live(self) -> bool:
+        """Whether the loop does its work; False lets a supervisor restart the process."""
+        ...
+
+    def ready(self) -> Readiness: ...
+
+    def health(self) -> Health: ...
+
+    def status(self) -> Mapping[str, object]:
+        """mode, phase, trading_state, positions (stop, target, liquidation, unrealised P&L),
+        daily_pnl, capital, equity, open_orders, breakers, next_scan_at, services, resources,
+        warnings.
+        """
+        ...
+
+    def metrics(self) -> Mapping[str, object]:
+        """Figures by name, `total_trades` (closed trades) among them; see `exposition`."""
+        ...
+
+    async def traces(self, limit: int) -> Sequence[Mapping[str, object]]:
+        """Newest first, without their bodies. Raises TransientError when they cannot be read."""
+        ...
+
+    async def trace(self, trace_id: str) -> Mapping[str, object] | None:
+        """One decision with its body; None: no such trace. Raises TransientError."""
+        ...
+
+    async def funnel(self, since: Ms | None) -> Mapping[str, object]:
+        """How many roads ended where and why, since a moment of market time or the beginning."""
+        ...
+
+
+class Controls(Protocol):
+    """What may be changed from outside; each call is audited by who implements it."""
+
+    async def halt(self, reason: str) -> Mapping[str, object]:
+        """Stop entries; exits go on."""
+        ...
+
+    async def resume(self) -> Mapping[str, object]:
+        """Allow entries again."""
+        ...

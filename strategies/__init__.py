@@ -1,0 +1,1 @@
+"""One file, one strategy: pure functions over columns of bars; see docs/strategies.md."""

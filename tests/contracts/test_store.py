@@ -1,0 +1,167 @@
+"""What every store must do, whatever database is behind it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import setup_database
+from bot.adapters.store import Store, StoreOptions, open_store
+from bot.domain.types import Bars, Ms, OrderStatus, Symbol, Timeframe
+from bot.ports import CandleStore, Changes, Journal, TraceStore
+from tests.unit.adapters.store.fakes import (
+    AT,
+    BTC,
+    TRACE,
+    FakeClock,
+    fill,
+    order,
+    payment,
+    position,
+    record,
+    trade,
+)
+
+STEP = Timeframe.M5.ms
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the schema, made once."""
+    path = tmp_path_factory.mktemp("contract") / "keel.db"
+    setup_database.set_up(path)
+    return path
+
+
+@pytest.fixture(params=["sqlite"])
+async def store(
+    request: pytest.FixtureRequest, tmp_path: Path, empty: Path
+) -> AsyncIterator[Store]:
+    shutil.copyfile(empty, tmp_path / "keel.db")
+    url = {"sqlite": f"sqlite+aiosqlite:///{tmp_path / 'keel.db'}"}[request.param]
+    opened = await open_store(StoreOptions(url, tmp_path), FakeClock())
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def journal(store: Store) -> Journal:
+    return store.journal
+
+
+@pytest.fixture
+def traces(store: Store) -> TraceStore:
+    return store.traces
+
+
+@pytest.fixture
+def candles(store: Store) -> CandleStore:
+    return store.candles
+
+
+def bars(first: int, count: int, price: float = 100.0) -> Bars:
+    """Bars of 5 minutes; every value a float that decimal text would not hold exactly."""
+    rows = [
+        (first + n * STEP, price + 0.1, price + n + 0.7, price - 0.3, price + 0.2, n / 3)
+        for n in range(count)
+    ]
+    return Bars.of(rows)
+
+
+def same(left: Bars, right: Bars) -> bool:
+    names = ("ts", "open", "high", "low", "close", "volume")
+    return all(np.array_equal(getattr(left, name), getattr(right, name)) for name in names)
+
+
+async def test_a_journal_gives_back_what_it_took(journal: Journal) -> None:
+    """Orders by trace, open ones at start, money exact."""
+    await journal.record(Changes(orders=(order(1), order(2, OrderStatus.FILLED))))
+    await journal.record(
+        Changes(fills=(fill(1),), funding=(payment(),), positions=(position(),), trades=(trade(),))
+    )
+    assert await journal.orders_of(TRACE) == (order(1), order(2, OrderStatus.FILLED))
+    found = await journal.recover()
+    assert found.open_orders == (order(1),)
+    assert (found.positions, found.fills, found.recent_trades) == (
+        (position(),),
+        (fill(1),),
+        (trade(),),
+    )
+    assert (found.realised, found.funding) == (Decimal("0.1"), Decimal("-0.0123"))
+
+
+async def test_a_journal_takes_everything_twice(journal: Journal) -> None:
+    """Whoever does not know whether a write took effect repeats it."""
+    changes = Changes(
+        orders=(order(1),),
+        fills=(fill(1),),
+        positions=(position(),),
+        trades=(trade(),),
+        state={"a": 1},
+    )
+    await journal.record(changes)
+    once = await journal.recover()
+    await journal.record(changes)
+    assert await journal.recover() == once
+
+
+async def test_nothing_to_record_is_no_error(journal: Journal) -> None:
+    """Empty changes are allowed."""
+    await journal.record(Changes())
+
+
+async def test_a_trace_can_be_read_at_once(traces: TraceStore) -> None:
+    """`put` does not wait, and a reader need not either."""
+    traces.put(record(1))
+    traces.put(record(2))
+    assert await traces.get(record(1).trace_id) == record(1)
+    assert await traces.recent(5) == (record(2), record(1))
+    assert await traces.last_number(BTC, AT) == 2
+    assert await traces.funnel(AT) == {("approve", "rejected"): 2}
+
+
+async def test_candles_come_back_bit_for_bit(candles: CandleStore) -> None:
+    """Indicators of stored bars are those of the bars that were seen."""
+    await candles.put("hyperliquid", BTC, Timeframe.M5, bars(AT, 1234))
+    found = await candles.window("hyperliquid", BTC, Timeframe.M5, AT, Ms(AT + 9999 * STEP))
+    assert same(found, bars(AT, 1234))
+
+
+async def test_long_windows_are_joined_without_a_seam(candles: CandleStore) -> None:
+    """More rows than are read at one time."""
+    await candles.put("hyperliquid", BTC, Timeframe.M5, bars(AT, 4100))
+    found = await candles.window("hyperliquid", BTC, Timeframe.M5, AT, Ms(AT + 9999 * STEP))
+    assert same(found, bars(AT, 4100))
+
+
+async def test_a_window_has_both_ends_and_no_more(candles: CandleStore) -> None:
+    """[first, last] by open time; what is missing is just not there."""
+    await candles.put("hyperliquid", BTC, Timeframe.M5, bars(AT, 3))
+    await candles.put("hyperliquid", BTC, Timeframe.M5, bars(AT + 5 * STEP, 3))
+    first, last = Ms(AT + STEP), Ms(AT + 6 * STEP)
+    found = await candles.window("hyperliquid", BTC, Timeframe.M5, first, last)
+    assert found.ts.tolist() == [AT + n * STEP for n in (1, 2, 5, 6)]
+
+
+async def test_a_candle_stored_again_is_replaced(candles: CandleStore) -> None:
+    """A later correction of the venue is what later readers see."""
+    await candles.put("hyperliquid", BTC, Timeframe.M5, bars(AT, 3))
+    await candles.put("hyperliquid", BTC, Timeframe.M5, bars(AT + STEP, 1, price=50.0))
+    found = await candles.window("hyperliquid", BTC, Timeframe.M5, AT, Ms(AT + 9 * STEP))
+    assert found.open.tolist() == [100.1, 50.1, 100.1]
+
+
+async def test_sources_symbols_and_intervals_are_apart(candles: CandleStore) -> None:
+    """Invented candles never feed a real backtest."""
+    await candles.put("simulator", BTC, Timeframe.M5, bars(AT, 2))
+    last = Ms(AT + 9 * STEP)
+    assert len(await candles.window("hyperliquid", BTC, Timeframe.M5, AT, last)) == 0
+    assert len(await candles.window("simulator", Symbol("ETH"), Timeframe.M5, AT, last)) == 0
+    assert len(await candles.window("simulator", BTC, Timeframe.M1, AT, last)) == 0
+    await candles.put("simulator", BTC, Timeframe.M5, Bars.empty())
+    assert len(await candles.window("simulator", BTC, Timeframe.M5, AT, last)) == 2

@@ -1,0 +1,239 @@
+"""config.settings: the layers, and what is said of wrong input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot.domain.types import Timeframe
+from config.settings import fingerprint, known
+from tests.unit.config.given import CANARY, loaded, one_problem, problems, settings
+
+
+@pytest.fixture
+def dotenv(tmp_path: Path) -> Path:
+    return tmp_path / ".env"
+
+
+# --- layers -------------------------------------------------------------------------
+
+
+def test_the_first_command_needs_nothing() -> None:
+    """Without any setting the mode is demo with the demo profile, and nothing is said."""
+    result = loaded()
+    assert result.settings.general.mode == "demo"
+    assert result.settings.general.profile == "demo"
+    assert result.settings.risk.initial_capital == 1000
+    assert result.warnings == ()
+
+
+def test_later_layers_win(dotenv: Path) -> None:
+    """Rising: default, profile, .env, environment, flags; each is seen to override the last."""
+    name = "MAX_POSITIONS"
+    assert known()[name].default == 2
+    assert loaded(environ={"PROFILE": "aggressive"}).settings.risk.max_positions == 4
+    dotenv.write_text(f"{name}=6\n")
+    environ = {"PROFILE": "aggressive"}
+    assert loaded({}, environ, dotenv).settings.risk.max_positions == 6
+    environ[name] = "7"
+    assert loaded({}, environ, dotenv).settings.risk.max_positions == 7
+    assert loaded({name: "8"}, environ, dotenv).settings.risk.max_positions == 8
+
+
+def test_a_default_holds_where_no_layer_speaks() -> None:
+    """No profile names MAX_CORRELATION."""
+    assert settings().risk.max_correlation == 0.85
+
+
+def test_an_empty_value_is_not_set() -> None:
+    """`NAME=` in a copied file must not break the start."""
+    assert loaded(environ={"MAX_POSITIONS": "  "}).settings.risk.max_positions == 5
+
+
+def test_the_process_environment_is_not_read_behind_the_argument(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only what is handed over counts, also inside pydantic-settings."""
+    monkeypatch.setenv("RISK", '{"max_positions": 9}')
+    monkeypatch.setenv("MAX_POSITIONS", "9")
+    assert settings().risk.max_positions == 5
+
+
+def test_lists_come_from_commas_and_from_tables() -> None:
+    """Flags and .env have commas, a profile has TOML arrays."""
+    assert settings({"SYMBOLS": "BTC, kPEPE,ETH"}).signals.symbols == ("BTC", "kPEPE", "ETH")
+    frames = settings({"PROFILE": "scalper"}).signals.context_timeframes
+    assert frames == (Timeframe.M5, Timeframe.M15)
+
+
+def test_an_alias_is_its_setting_and_keeps_its_layer(dotenv: Path) -> None:
+    """POLL_INTERVAL_SEC is SCAN_INTERVAL_SECONDS, and a higher layer wins under either name."""
+    dotenv.write_text("SCAN_INTERVAL_SECONDS=100\n")
+    result = loaded({}, {"POLL_INTERVAL_SEC": "90"}, dotenv)
+    assert result.settings.signals.scan_interval_seconds == 90
+    lines = problems({"POLL_INTERVAL_SEC": "90", "SCAN_INTERVAL_SECONDS": "91"})
+    assert "twice" in lines[0]
+
+
+def test_demo_speed_is_a_number_or_max() -> None:
+    """`max` is a word of its own, not a large number."""
+    assert settings({"DEMO_SPEED": "max"}).demo.demo_speed == "max"
+    assert settings({"DEMO_SPEED": "2.5"}).demo.demo_speed == 2.5
+    for wrong in ("fast", "0", "-1", "nan", "inf"):
+        assert "or max" in one_problem({"DEMO_SPEED": wrong})
+
+
+# --- what is said of wrong input ----------------------------------------------------
+
+
+def test_all_wrong_values_are_told_at_once(dotenv: Path) -> None:
+    """One line each, with the value, its layer, what is allowed, what to do."""
+    dotenv.write_text("MAX_POSITIONS=none\nTRAIL_ATTR=3\n")
+    lines = problems({"HTTP_PORT": "99999", "MODE": "paper"}, {"MIN_TIER": "7"}, dotenv)
+    text = "\n".join(lines)
+    assert len(lines) == 5
+    assert "HTTP_PORT: '99999' (flag)" in text and "from 0 to 65535" in text
+    assert "mend --http-port" in text
+    assert "MIN_TIER: '7' (the environment)" in text and "change or unset MIN_TIER" in text
+    assert "MAX_POSITIONS: 'none' (.env)" in text and "a whole number" in text
+    assert "TRAIL_ATTR (.env) is not a setting; did you mean TRAIL_ATR?" in text
+    assert "MODE=paper (flag) is not built yet" in text
+    assert all("\n" not in line for line in lines)
+
+
+@pytest.mark.parametrize("mode", ["paper", "live"])
+def test_only_demo_starts_today(mode: str) -> None:
+    """The other worlds are refused plainly, never replaced by demo."""
+    assert one_problem({"MODE": mode}).startswith(f"MODE={mode} (flag) is not built yet")
+
+
+def test_unknown_names_are_errors_in_env_file_and_flags(dotenv: Path) -> None:
+    """A slip that nobody answers is a setting that silently does nothing."""
+    dotenv.write_text("export MAX_LEVRAGE=3\n")
+    assert "did you mean MAX_LEVERAGE?" in problems(env_file=dotenv)[0]
+    assert "did you mean MAX_LEVERAGE?" in one_problem({"MAX_LEVRAGE": "3"})
+
+
+def test_a_strangers_variable_is_no_error_and_a_near_miss_a_warning() -> None:
+    """The environment belongs to others too."""
+    result = loaded(environ={"PATH": "/bin", "HTTP_PROXY": "x", "MAX_LEVRAGE": "3"})
+    assert result.warnings == ("MAX_LEVRAGE in the environment is not a setting; MAX_LEVERAGE is",)
+
+
+def test_a_broken_line_of_the_env_file_is_told_by_number(dotenv: Path) -> None:
+    """python-dotenv would only log it and go on."""
+    dotenv.write_text("MAX_POSITIONS=3\n=nonsense\nMIN_TIER\n")
+    lines = problems(env_file=dotenv)
+    assert [line[:11] for line in lines] == [".env line 2", ".env line 3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "meant"),
+    [
+        ("MIN_STOP_LOSS_PERCENT", "7", "0.07"),
+        ("MAX_STOP_LOSS_PERCENT", "10", "0.1"),
+        ("MIN_AI_CONFIDENCE", "75", "0.75"),
+        ("RISK_PER_TRADE_PERCENT", "1", "0.01"),
+        ("MAX_STOP_LOSS_PERCENT", "8%", "0.08"),
+    ],
+)
+def test_a_percentage_is_answered_with_its_fraction(name: str, given: str, meant: str) -> None:
+    """*_PERCENT and *_CONFIDENCE are fractions."""
+    assert f"did you mean {meant}?" in one_problem({name: given})
+
+
+def test_no_fraction_may_exceed_one() -> None:
+    """Every setting named so is bounded, also those added later."""
+    unbounded = [s.name for s in known().values() if s.is_fraction and not (s.upper or 9) <= 1]
+    assert unbounded == []
+
+
+def test_hyperliquids_secret_is_answered() -> None:
+    """There is no such pair; the line says where the key goes."""
+    line = one_problem({"HYPERLIQUID_API_SECRET": CANARY})
+    assert "HYPERLIQUID_API_KEY" in line and "HYPERLIQUID_ACCOUNT" in line
+    assert CANARY not in line
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ({"MIN_STOP_LOSS_PERCENT": "0.05", "MAX_STOP_LOSS_PERCENT": "0.04"}, "no stop fits"),
+        ({"MIN_MARGIN_USD": "80", "MAX_MARGIN_USD": "75"}, "no trade fits"),
+        ({"MAX_LOSS_PERCENT": "0.01"}, "RISK_PER_TRADE_PERCENT"),
+        ({"CONTEXT_TIMEFRAMES": "15m,5m"}, "rising order"),
+        ({"DECISION_TIMEFRAME": "5m", "CONTEXT_TIMEFRAMES": "5m"}, "longer than"),
+        ({"DECISION_TIMEFRAME": "3m", "CONTEXT_TIMEFRAMES": "5m"}, "multiple"),
+        ({"SYMBOLS": "BTC", "EXCLUDE_SYMBOLS": "BTC"}, "nothing is left"),
+        ({"DATABASE_URL": f"postgresql+asyncpg://u:{CANARY}@h/d"}, "not built yet"),
+        ({"DATABASE_URL": f"mysql://u:{CANARY}@h/d"}, "sqlite+aiosqlite"),
+        ({"HYPERLIQUID_BASE_URL": "https://api.hyperliquid.xyz"}, "loopback"),
+        ({"HYPERLIQUID_BASE_URL": "http://127.0.0.1.evil.example"}, "loopback"),
+        ({"HYPERLIQUID_BASE_URL": "ftp://x"}, "http:// or https://"),
+        ({"DEMO_CANDLES": "no/such.csv"}, "no such file"),
+        ({"PROFILE": "scalpr"}, "did you mean scalper?"),
+        ({"PROFILE": "../demo"}, "is not a profile"),
+        ({"USE_PAPER_TRADING": "true", "MODE": "demo"}, "take one of the two out"),
+        ({"USE_PAPER_TRADING": "true"}, "MODE=paper"),
+        ({"USE_PAPER_TRADING": "false"}, "MODE=live"),
+        ({"INITIAL_CAPITAL": "NaN"}, "a number above 0"),
+        ({"MAX_SPREAD_BPS": "inf"}, "a number"),
+        ({"VENUE": "coinbase"}, "hyperliquid"),
+        ({"SYMBOLS": "BTC,BTC"}, "each once"),
+        ({"DECISION_TIMEFRAME": "7m"}, "one of 1m"),
+    ],
+)
+def test_contradictions_and_impossible_values_are_refused(flags: dict[str, str], says: str) -> None:
+    """One line, which names the rule; never a password of an address."""
+    line = one_problem(flags)
+    assert says in line
+    assert CANARY not in line
+
+
+def test_a_rule_between_settings_waits_for_valid_ones() -> None:
+    """A value already found wrong is told once, not again by every rule it takes part in."""
+    line = one_problem({"MIN_STOP_LOSS_PERCENT": "9", "MAX_STOP_LOSS_PERCENT": "0.001"})
+    assert line.startswith("MIN_STOP_LOSS_PERCENT: '9'")
+
+
+# --- fingerprint --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"MAX_LEVERAGE": "2"},
+        {"MIN_TIER": "1"},
+        {"STRATEGIES": "breakout"},
+        {"TRAIL_ATR": "3"},
+        {"MIN_PROFIT_USD": "0.51"},
+        {"MAX_DRAWDOWN_PERCENT": "0.29"},
+    ],
+)
+def test_the_fingerprint_follows_what_decides_trades(change: dict[str, str]) -> None:
+    """Evidence gathered under other rules does not count."""
+    assert fingerprint(settings(change)) != fingerprint(settings())
+
+
+def test_the_fingerprint_ignores_where_keel_runs() -> None:
+    """Paths, ports, levels, speed; and another spelling of the same number."""
+    here = settings()
+    there = settings(
+        {
+            "HTTP_PORT": "9",
+            "DATA_DIR": "elsewhere",
+            "LOG_LEVEL": "debug",
+            "DEMO_SPEED": "max",
+            "API_TOKEN": "x",
+            "MIN_PROFIT_USD": "0.500",
+            "SCAN_INTERVAL_SECONDS": "45.0",
+        }
+    )
+    assert fingerprint(there) == fingerprint(here)
+
+
+def test_the_tree_is_frozen() -> None:
+    """Nobody changes a limit while positions are open."""
+    with pytest.raises(ValueError, match="frozen"):
+        settings().risk.max_leverage = 50

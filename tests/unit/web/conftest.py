@@ -1,0 +1,92 @@
+"""A daemon of ten lines for the page to look at, and a client for the page."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from bot.domain.errors import TransientError
+from bot.domain.types import Ms
+from bot.web.access import WebOptions
+from bot.web.api import build_api
+from bot.web.view import Component, Health, HealthState, Readiness
+
+TOKEN = "token-for-tests-only"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@dataclass
+class FakeDaemon:
+    """A StatusView and Controls whose state the test sets."""
+
+    state: HealthState = HealthState.OK
+    alive: bool = True
+    prepared: bool = True
+    database: bool = True
+    broken: bool = False
+    hangs: bool = False
+    asked: list[object] = field(default_factory=list)
+
+    def live(self) -> bool:
+        return self.alive
+
+    def ready(self) -> Readiness:
+        return Readiness(self.prepared, "running" if self.prepared else "reconciling")
+
+    def health(self) -> Health:
+        component = Component("database", self.state, "last write 1 s ago")
+        return Health(self.state, (component,), 12.5, "0.1.0", "demo")
+
+    def status(self) -> Mapping[str, object]:
+        if self.broken:
+            raise RuntimeError("secret inside")
+        return {"mode": "demo", "equity": Decimal("1000.50"), "next_scan_at": 1_700_000_000_000}
+
+    def metrics(self) -> Mapping[str, object]:
+        return {"total_trades": 3, "win_rate": 0.5, "latency": {"p95_ms": 12.0}, "note": "text"}
+
+    async def traces(self, limit: int) -> Sequence[Mapping[str, object]]:
+        if not self.database:
+            raise TransientError("the database is away")
+        return [{"trace_id": f"BTC-20260101T0000-{n}"} for n in range(limit)]
+
+    async def trace(self, trace_id: str) -> Mapping[str, object] | None:
+        self.asked.append(trace_id)
+        if self.hangs:
+            await asyncio.Event().wait()
+        return {"trace_id": trace_id} if trace_id == "BTC-20260101T0000-1" else None
+
+    async def funnel(self, since: Ms | None) -> Mapping[str, object]:
+        self.asked.append(since)
+        return {"steps": []}
+
+    async def halt(self, reason: str) -> Mapping[str, object]:
+        self.asked.append(reason)
+        return {"trading_state": "HALTED"}
+
+    async def resume(self) -> Mapping[str, object]:
+        return {"trading_state": "ACTIVE"}
+
+
+@pytest.fixture
+def daemon() -> FakeDaemon:
+    return FakeDaemon()
+
+
+def client_of(
+    daemon: FakeDaemon, options: WebOptions, *, controls: bool = True, at: str = "127.0.0.1:8000"
+) -> httpx.AsyncClient:
+    app = build_api(daemon, options, "0.1.0", daemon if controls else None)
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url=f"http://{at}")
+
+
+@pytest.fixture
+async def client(daemon: FakeDaemon) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(daemon, WebOptions(TOKEN)) as asking:
+        yield asking

@@ -1,0 +1,211 @@
+"""What the routes answer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from bot.web.access import WebOptions
+from bot.web.api import to_ms, wants_exposition
+from bot.web.view import HealthState
+from tests.unit.web.conftest import BEARER, TOKEN, FakeDaemon, client_of
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [(HealthState.OK, 200), (HealthState.DEGRADED, 200), (HealthState.FAILING, 503)],
+)
+async def test_health_fails_only_when_failing(
+    client: httpx.AsyncClient, daemon: FakeDaemon, state: HealthState, status: int
+) -> None:
+    """200 ok or degraded, 503 failing; the body is the same."""
+    daemon.state = state
+    answer = await client.get("/health")
+    assert answer.status_code == status
+    assert answer.json() == {
+        "status": state.value,
+        "components": [
+            {"name": "database", "state": state.value, "detail": "last write 1 s ago"},
+        ],
+        "uptime_s": 12.5,
+        "version": "0.1.0",
+        "mode": "demo",
+    }
+
+
+async def test_probes_speak_by_status(client: httpx.AsyncClient, daemon: FakeDaemon) -> None:
+    """/live and /ready: 200, or 503 with the reason."""
+    assert (await client.get("/live")).status_code == 200
+    assert (await client.get("/ready")).status_code == 200
+    daemon.alive = daemon.prepared = False
+    live, ready = await client.get("/live"), await client.get("/ready")
+    assert (live.status_code, live.json()) == (503, {"live": False})
+    assert ready.status_code == 503
+    assert ready.json()["phase"] == "reconciling"
+
+
+async def test_status_gives_money_as_text_and_times_as_iso(client: httpx.AsyncClient) -> None:
+    """Nothing is lost in a float on the way out."""
+    answer = await client.get("/status")
+    assert answer.json() == {
+        "mode": "demo",
+        "equity": "1000.50",
+        "next_scan_at": "2023-11-14T22:13:20.000Z",
+    }
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("accept", "query", "exposed"),
+    [
+        ("*/*", "", False),
+        (None, "", False),
+        ("application/json, text/plain, */*", "", False),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", "", False),
+        ("text/plain", "", True),
+        ("application/openmetrics-text;version=1.0.0,text/plain;q=0.5,*/*;q=0.1", "", True),
+        ("*/*", "?format=prometheus", True),
+        ("text/plain", "?format=json", False),
+    ],
+)
+async def test_metrics_come_in_the_form_that_was_asked_for(
+    client: httpx.AsyncClient, accept: str | None, query: str, exposed: bool
+) -> None:
+    """JSON for `*/*`; exposition for text/plain, openmetrics or ?format=prometheus."""
+    if accept is None:
+        client.headers.pop("accept")
+    headers = {} if accept is None else {"Accept": accept}
+    answer = await client.get(f"/metrics{query}", headers=headers)
+    assert answer.status_code == 200
+    if exposed:
+        assert answer.headers["content-type"].startswith(("text/plain", "application/openmetrics"))
+        assert "keel_trades_total 3.0" in answer.text
+    else:
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.json()["total_trades"] == 3
+
+
+async def test_traces_are_limited(client: httpx.AsyncClient) -> None:
+    """50 unless asked otherwise, 500 at most."""
+    assert len((await client.get("/traces")).json()["traces"]) == 50
+    assert len((await client.get("/traces?limit=2")).json()["traces"]) == 2
+    for limit in ("0", "501", "many"):
+        refused = await client.get(f"/traces?limit={limit}")
+        assert refused.status_code == 422
+        assert refused.json()["error"]["code"] == "invalid"
+        assert "limit" in refused.json()["error"]["message"]
+
+
+async def test_one_trace_by_its_id(client: httpx.AsyncClient) -> None:
+    """Found, or 404 in the envelope."""
+    found = await client.get("/traces/BTC-20260101T0000-1")
+    assert found.json() == {"trace_id": "BTC-20260101T0000-1"}
+    missing = await client.get("/traces/BTC-20260101T0000-2")
+    assert missing.status_code == 404
+    assert missing.json()["ok"] is False
+    assert missing.json()["error"]["code"] == "not_found"
+
+
+async def test_the_funnel_takes_a_beginning(client: httpx.AsyncClient, daemon: FakeDaemon) -> None:
+    """ISO 8601 with or without a zone; none means from the start."""
+    await client.get("/traces/funnel")
+    await client.get("/traces/funnel", params={"since": "2026-01-01T01:00:00+01:00"})
+    await client.get("/traces/funnel", params={"since": "2026-01-01T00:00:00"})
+    moment = to_ms(datetime(2026, 1, 1, tzinfo=UTC))
+    assert daemon.asked == [None, moment, moment]
+
+
+async def test_a_database_that_is_away_is_503(
+    client: httpx.AsyncClient, daemon: FakeDaemon
+) -> None:
+    """What can be tried again says so, in the envelope."""
+    daemon.database = False
+    answer = await client.get("/traces")
+    assert answer.status_code == 503
+    assert answer.json()["error"] == {"code": "not_available", "message": "the database is away"}
+    assert "retry-after" in answer.headers
+
+
+async def test_an_error_inside_shows_nothing_outside(
+    client: httpx.AsyncClient, daemon: FakeDaemon
+) -> None:
+    """500 in the envelope, without the exception's words."""
+    daemon.broken = True
+    answer = await client.get("/status")
+    assert answer.status_code == 500
+    assert answer.json()["error"]["code"] == "internal"
+    assert "secret inside" not in answer.text
+
+
+async def test_unknown_routes_and_methods_use_the_envelope(client: httpx.AsyncClient) -> None:
+    """404 and 405 (with Allow) are errors like the others."""
+    unknown = await client.get("/nothing")
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "not_found")
+    wrong = await client.post("/status", headers=BEARER)
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "method_not_allowed")
+    assert wrong.headers["allow"] == "GET"
+
+
+async def test_the_pages_load_nothing_from_outside(client: httpx.AsyncClient) -> None:
+    """The index and the API's description are plain pages of our own."""
+    for path in ("/", "/docs"):
+        page = await client.get(path)
+        assert page.status_code == 200
+        assert page.headers["content-type"].startswith("text/html")
+        assert "://" not in page.text
+        assert "<script" not in page.text
+        assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    index = (await client.get("/")).text
+    for path in ("/status", "/metrics", "/docs"):
+        assert f'href="{path}"' in index
+    assert "/traces/{trace_id}" in (await client.get("/docs")).text
+
+
+async def test_halt_takes_a_reason_and_needs_none(
+    client: httpx.AsyncClient, daemon: FakeDaemon
+) -> None:
+    """The reason goes to the audit; without one it is "by hand"."""
+    halted = await client.post("/control/halt", json={"reason": "news"}, headers=BEARER)
+    assert halted.json() == {"ok": True, "trading_state": "HALTED"}
+    await client.post("/control/halt", headers=BEARER)
+    assert daemon.asked == ["news", "by hand"]
+    assert (await client.post("/control/resume", headers=BEARER)).json()["ok"] is True
+    wrong = await client.post("/control/halt", json={"reasn": "x"}, headers=BEARER)
+    assert wrong.status_code == 422
+
+
+async def test_a_view_without_controls_has_no_control_routes(daemon: FakeDaemon) -> None:
+    """The health server alone changes nothing."""
+    async with client_of(daemon, WebOptions(TOKEN), controls=False) as client:
+        assert (await client.post("/control/halt", headers=BEARER)).status_code == 404
+        assert "/control/halt" not in (await client.get("/openapi.json")).json()["paths"]
+
+
+async def test_the_openapi_document_tells_errors_and_tokens(client: httpx.AsyncClient) -> None:
+    """The contract that others poll names the envelope and what needs the token."""
+    schema = (await client.get("/openapi.json")).json()
+    halt = schema["paths"]["/control/halt"]["post"]
+    assert halt["security"] == [{"HTTPBearer": []}]
+    assert "security" not in schema["paths"]["/status"]["get"]
+    for path in schema["paths"].values():
+        for operation in path.values():
+            body = operation["responses"]["422"]["content"]["application/json"]["schema"]
+            assert body == {"$ref": "#/components/schemas/Refusal"}
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("", False),
+        ("text/plain;q=0", False),
+        ("text/plain;q=oops, application/json", False),
+        ("application/json;q=0.1, text/plain;q=0.9", True),
+        ("image/png, text/plain", True),
+        ("image/png", False),
+    ],
+)
+def test_the_accept_header_is_read_by_quality(accept: str, expected: bool) -> None:
+    """The best known kind decides; equals keep their order."""
+    assert wants_exposition(accept) is expected
