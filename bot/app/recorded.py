@@ -31,7 +31,10 @@ class RecordedTraces:
 
     async def trace(self, trace_id: str) -> Mapping[str, object] | None:
         record = await self._store.traces.get(TraceId(trace_id))
-        return None if record is None else {**_head(record), "body": record.body}
+        if record is None:
+            return None
+        orders = await self._store.journal.orders_of(record.trace_id)
+        return {**_head(record), "orders": orders, "body": record.body}
 
     async def funnel(self, since: Ms | None) -> Mapping[str, object]:
         start = since if since is not None else Ms(0)

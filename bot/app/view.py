@@ -269,6 +269,10 @@ class DaemonControls:
         return {"trading_state": self._parts.books.safety.state}
 
     async def resume(self) -> Mapping[str, object]:
-        log.warning("control_resume")
-        self._parts.books.safety.set_state(TradingState.ACTIVE, "")
-        return {"trading_state": self._parts.books.safety.state}
+        safety = self._parts.books.safety
+        held = [breaker.code for breaker in safety.book.open]
+        log.warning("control_resume", breakers=[code.value for code in held])
+        for code in held:
+            safety.reset(code)
+        safety.set_state(TradingState.ACTIVE, "")
+        return {"trading_state": safety.state, "breakers_reset": held}

@@ -6,19 +6,10 @@ Knows no account, no size and no person; who is asked, and how, is the pipeline'
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass
 
 from bot.domain.reasons import Check, CheckCode
 from bot.domain.types import Approved, Decision, RedFlag, Rejected, Score, Signal, Tier
-
-
-class ApprovalMode(StrEnum):
-    """Who says yes: nobody, a person for each, or a person below tier 1."""
-
-    AUTO = "auto"
-    MANUAL = "manual"
-    HYBRID = "hybrid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +20,6 @@ class ApprovalPolicy:
     min_tier: Tier
     min_reward_to_risk: float
     rules_may_trade: bool
-    mode: ApprovalMode = ApprovalMode.AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +42,7 @@ class Candidate:
 
 
 def approve(candidate: Candidate, policy: ApprovalPolicy) -> Approved | Rejected:
-    """Apply every rule. `by` is "auto"; where `needs_person`, call `confirmed` after asking."""
+    """Apply every rule; `by` is "auto"."""
     checks = (
         _quorum(candidate),
         _decision(candidate),
@@ -77,24 +67,6 @@ def approve(candidate: Candidate, policy: ApprovalPolicy) -> Approved | Rejected
     if all(check.ok for check in checks):
         return Approved(checks, by="auto")
     return Rejected(checks)
-
-
-def needs_person(candidate: Candidate, policy: ApprovalPolicy) -> bool:
-    """Whether a person must say yes: always in manual, below tier 1 in hybrid."""
-    match policy.mode:
-        case ApprovalMode.AUTO:
-            return False
-        case ApprovalMode.MANUAL:
-            return True
-        case ApprovalMode.HYBRID:
-            return candidate.score.tier is not Tier.TIER_1_MUST_BUY
-
-
-def confirmed(approved: Approved, by: str | None) -> Approved | Rejected:
-    """Add the person's answer: a name, or None for no, or for no answer in time."""
-    check = Check(CheckCode.APPROVER, by is not None, value=by, note="who said yes")
-    checks = (*approved.checks, check)
-    return replace(approved, checks=checks, by=by) if by is not None else Rejected(checks)
 
 
 def _quorum(candidate: Candidate) -> Check:

@@ -160,16 +160,6 @@ def reset(book: BreakerBook, code: BreakerCode, at: Ms) -> Observed:
     return book, (_closing(held, at),)
 
 
-def transferred(book: BreakerBook, usd: Decimal) -> BreakerBook:
-    """Take a deposit (or withdrawal, negative) out of the measures: it is no profit or loss."""
-    return replace(
-        book,
-        day_open_equity=max(ZERO, book.day_open_equity + usd),
-        peak=max(ZERO, book.peak + usd),
-        equity=max(ZERO, book.equity + usd),
-    )
-
-
 def open_breakers(book: BreakerBook, now: Ms) -> tuple[OpenBreaker, ...]:
     """The breakers that hold at `now`, in the order of their codes."""
     held = [breaker for breaker in book.open if _holds(breaker, now)]

@@ -97,5 +97,5 @@ class Controls(Protocol):
         ...
 
     async def resume(self) -> Mapping[str, object]:
-        """Allow entries again."""
+        """Allow entries again, and close the breakers that hold."""
         ...

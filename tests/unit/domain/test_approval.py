@@ -7,12 +7,9 @@ from dataclasses import replace
 import pytest
 
 from bot.domain.approval import (
-    ApprovalMode,
     ApprovalPolicy,
     Candidate,
     approve,
-    confirmed,
-    needs_person,
 )
 from bot.domain.reasons import CheckCode
 from bot.domain.types import (
@@ -123,29 +120,3 @@ def test_rules_alone_may_be_forbidden_to_trade() -> None:
     rules = replace(GOOD, decision=decision(Action.LONG, 0.9, calibrated=False))
     assert failed(rules, policy) == [CheckCode.RULES_MAY_TRADE]
     assert failed(GOOD, policy) == []
-
-
-@pytest.mark.parametrize(
-    ("mode", "tier", "asked"),
-    [
-        (ApprovalMode.AUTO, Tier.TIER_3_WATCHLIST, False),
-        (ApprovalMode.MANUAL, Tier.TIER_1_MUST_BUY, True),
-        (ApprovalMode.HYBRID, Tier.TIER_1_MUST_BUY, False),
-        (ApprovalMode.HYBRID, Tier.TIER_2_STRONG_BUY, True),
-    ],
-)
-def test_who_is_asked(mode: ApprovalMode, tier: Tier, asked: bool) -> None:
-    """Auto asks nobody, manual always, hybrid below tier 1."""
-    candidate = replace(GOOD, score=Score((), 80.0, tier))
-    assert needs_person(candidate, replace(POLICY, mode=mode)) is asked
-
-
-def test_a_persons_answer_is_a_check_like_any_other() -> None:
-    """A name approves under that name; no answer rejects."""
-    approved = approve(GOOD, POLICY)
-    assert isinstance(approved, Approved)
-    yes, no = confirmed(approved, "ada"), confirmed(approved, None)
-    assert isinstance(yes, Approved)
-    assert yes.by == "ada"
-    assert isinstance(no, Rejected)
-    assert [check.code for check in no.failed] == [CheckCode.APPROVER]

@@ -24,7 +24,6 @@ from bot.domain.breakers import (
     open_breakers,
     reset,
     sweep,
-    transferred,
     trip,
 )
 from bot.domain.errors import InvariantBroken
@@ -98,13 +97,6 @@ def test_drawdown_outlives_midnight_and_is_closed_by_hand_only() -> None:
     assert [e.action_taken for e in events] == [ENTRIES_RESUMED]
     book, _ = walk(book, (later, "88"))
     assert codes(book, later) == []
-
-
-def test_a_withdrawal_is_no_drawdown() -> None:
-    """Transfers are taken out of day and peak."""
-    book, _ = walk(BreakerBook(), (NOON, "100"))
-    book, events = walk(transferred(book, D(-50)), (NOON + 1, "50"))
-    assert (codes(book, NOON + 1), events) == ([], [])
 
 
 def test_losses_in_a_row_start_a_cool_down() -> None:
