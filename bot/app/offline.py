@@ -6,6 +6,7 @@ Owns opening the store for reading; starts no stage of the road.
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from bot.adapters.store import Store, StoreOptions, open_store
 from bot.app.recorded import RecordedView
@@ -13,6 +14,7 @@ from bot.app.world import world_name
 from bot.domain.errors import ConfigError
 from bot.domain.types import TraceId
 from bot.plugins import load_strategies
+from bot.ports import TraceRecord
 from bot.research.replay import replay as decide_again
 from bot.research.replay import revive_policies, windows_of
 from bot.runtime.clock import SystemClock
@@ -31,13 +33,8 @@ def replay(settings: Settings, trace_id: str) -> tuple[int, tuple[str, ...]]:
 
 
 async def _replay(settings: Settings, trace_id: TraceId) -> tuple[int, tuple[str, ...]]:
-    store, name = await _open(settings)
+    record, store, name = await _find(settings, trace_id)
     try:
-        record = await store.traces.get(trace_id)
-        if record is None:
-            raise ConfigError(
-                f"there is no trace {trace_id} in {store.path}; GET /traces lists the newest"
-            )
         if "inputs" not in record.body:
             where = f"{record.stage} ({record.result})"
             return 0, (f"{trace_id}: ended at {where}; nothing was decided",)
@@ -83,16 +80,43 @@ async def _serve(settings: Settings) -> int:
         await store.close()
 
 
+async def _find(settings: Settings, trace_id: TraceId) -> tuple[TraceRecord, Store, str]:
+    """Look in the world that the settings name, then in the others of DATA_DIR, newest first."""
+    named = world_name(settings)
+    worlds = _worlds(settings.general.data_dir)
+    for name in (named, *(world for world in worlds if world != named)):
+        if name not in worlds and settings.general.database_url is None:
+            continue
+        store = await _open_world(settings, name)
+        record = await store.traces.get(trace_id)
+        if record is not None:
+            return record, store, name
+        await store.close()
+    raise ConfigError(
+        f"there is no trace {trace_id} in any world of {settings.general.data_dir} "
+        f"({', '.join(worlds) or 'it holds none'}); GET /traces lists the newest"
+    )
+
+
+def _worlds(data_dir: Path) -> tuple[str, ...]:
+    """Names of the worlds that have a database, the one written last first."""
+    found = sorted(data_dir.glob("*/keel.db"), key=lambda path: -path.stat().st_mtime)
+    return tuple(path.parent.name for path in found)
+
+
 async def _open(settings: Settings) -> tuple[Store, str]:
     """The store of the world that the settings name. Raises ConfigError when there is none."""
     name = world_name(settings)
-    folder = settings.general.data_dir / name
-    path = folder / "keel.db"
-    url = settings.general.database_url
-    if url is None and not path.exists():
+    path = settings.general.data_dir / name / "keel.db"
+    if settings.general.database_url is None and not path.exists():
         raise ConfigError(
             f"there is no database at {path}: run python main.py with the same DATA_DIR, PROFILE, "
             f"DEMO_SEED and DEMO_CANDLES first"
         )
-    options = StoreOptions(url or f"sqlite+aiosqlite:///{path}", folder)
-    return await open_store(options, SystemClock()), name
+    return await _open_world(settings, name), name
+
+
+async def _open_world(settings: Settings, name: str) -> Store:
+    folder = settings.general.data_dir / name
+    url = settings.general.database_url or f"sqlite+aiosqlite:///{folder / 'keel.db'}"
+    return await open_store(StoreOptions(url, folder), SystemClock())

@@ -252,6 +252,7 @@ async def test_a_position_stop_follows_and_an_exit_takes_it_along(world: World) 
     await world.venue.set_leverage(ETH, 3)
     entry = await world.intent()
     await world.send(entry)
+    assert entry.stop_cloid is not None
     assert await world.venue.cancel(ETH, entry.stop_cloid)
     assert await world.venue.cancel(ETH, entry.stop_cloid)  # gone is gone
     rules = await world.instrument()

@@ -78,8 +78,8 @@ def markets(answer: object, at: Ms) -> dict[Symbol, Market]:
     found = {}
     for coin, row in zip(coins, rows, strict=True):
         symbol = Symbol(coin.text("name"))
-        if coin.flag("isDelisted"):
-            continue  # has no price worth the name
+        if coin.flag("isDelisted") or not _is_priced(row):
+            continue  # one coin without a price must not hide all others
         found[symbol] = context(row).market(symbol, at)
     return found
 
@@ -130,6 +130,10 @@ def candles(answer: object) -> list[Candle]:
     """Candles of `candleSnapshot`, oldest first, one an open time."""
     by_time = {found[0]: found for found in map(candle, rows_of("candleSnapshot", answer))}
     return [by_time[ts] for ts in sorted(by_time)]
+
+
+def _is_priced(row: Row) -> bool:
+    return all(row.decimal_or(key, Decimal(0)) > 0 for key in ("markPx", "oraclePx"))
 
 
 def _pair(answer: object) -> tuple[object, object]:

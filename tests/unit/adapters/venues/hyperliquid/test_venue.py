@@ -1,0 +1,358 @@
+"""The venue port: orders out, acknowledgements and account in, over real sockets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from eth_account import Account as EthAccount
+from eth_account.messages import encode_typed_data
+from hyperliquid.utils.signing import action_hash, construct_phantom_agent, l1_payload
+
+from bot.adapters.venues.hyperliquid import Hyperliquid, connect
+from bot.domain.errors import AmbiguousOutcome, ConfigError, TransientError, VenueRejected
+from bot.domain.types import (
+    Cleared,
+    Cloid,
+    ExitReason,
+    Intent,
+    Leg,
+    Ms,
+    OrderStatus,
+    Side,
+    Symbol,
+    TraceId,
+)
+from bot.runtime.clock import SystemClock
+from tests.unit.adapters.venues.hyperliquid.fake_venue import (
+    STATE,
+    FakeVenue,
+    a_fill,
+    funding_row,
+    options,
+    running,
+)
+
+NOW = 1_700_000_000_000
+ETH = Symbol("ETH")
+ENTRY, STOP = (Cloid("0x4b45454c" + digit * 24) for digit in "12")
+DONE = {"status": "ok", "response": {"type": "default"}}
+
+
+class StandingClock(SystemClock):
+    """Market and signing time stand still."""
+
+    def now(self) -> Ms:
+        return Ms(NOW)
+
+    def wall(self) -> int:
+        return NOW
+
+
+@asynccontextmanager
+async def started(venue: FakeVenue, **changes: Any) -> AsyncIterator[Hyperliquid]:
+    async with running(venue):
+        hyperliquid = connect(options(venue.url, **changes), StandingClock())
+        try:
+            await hyperliquid.start()
+            yield hyperliquid
+        finally:
+            await hyperliquid.close()
+
+
+def cleared(leg: Leg = Leg.ENTRY, **changes: Any) -> Cleared:
+    fields: dict[str, Any] = {
+        "trace_id": TraceId("ETH-20260101T0000-1"),
+        "symbol": ETH,
+        "leg": leg,
+        "side": Side.LONG,
+        "quantity": Decimal("0.5"),
+        "limit": Decimal("1600"),
+        "reference": Decimal("1590"),
+        "attempt": 0,
+        "cloid": ENTRY,
+    }
+    if leg is Leg.ENTRY:
+        fields |= {"stop": Decimal("1500"), "stop_cloid": STOP}
+    elif leg is Leg.EXIT:
+        fields |= {"reason": ExitReason.MANUAL}
+    else:
+        fields |= {"trigger": Decimal("1500")}
+    return Cleared(Intent(**(fields | changes)), ())
+
+
+def statuses(*values: object) -> dict[str, object]:
+    return {
+        "status": "ok",
+        "response": {"type": "order", "data": {"statuses": list(values)}},
+    }
+
+
+def filled(size: str) -> dict[str, object]:
+    return {"filled": {"totalSz": size, "avgPx": "1590.5", "oid": 5}}
+
+
+def position(coin: str = "ETH", leverage: int = 3, kind: str = "isolated") -> dict[str, Any]:
+    fields = {"coin": coin, "szi": "0.5", "entryPx": "1590", "unrealizedPnl": "-2.5"}
+    terms = {"type": kind, "value": leverage, "rawUsd": "-1.0"}
+    more = {"liquidationPx": "1100", "marginUsed": "260", "leverage": terms}
+    return {"type": "oneWay", "position": fields | more}
+
+
+async def test_an_entry_is_signed_by_the_account_and_expires() -> None:
+    """What arrives recovers to our address; a delayed entry cannot fill late."""
+    venue = FakeVenue()
+    venue.exchange = [statuses(filled("0.5"), "waitingForTrigger")]
+    async with started(venue) as hyperliquid:
+        acks = await hyperliquid.venue.submit(cleared())
+    assert [ack.status for ack in acks] == [OrderStatus.FILLED, OrderStatus.OPEN]
+    (body,) = venue.actions
+    assert body["expiresAfter"] == NOW + 8000
+    assert body["nonce"] == NOW
+    digest = action_hash(body["action"], None, body["nonce"], body["expiresAfter"])
+    data = encode_typed_data(full_message=l1_payload(construct_phantom_agent(digest, False)))
+    signature = body["signature"]
+    vrs = (signature["v"], int(signature["r"], 16), int(signature["s"], 16))
+    assert EthAccount.recover_message(data, vrs=vrs).lower() == hyperliquid.account
+
+
+@pytest.mark.parametrize("leg", [Leg.EXIT, Leg.STOP, Leg.TARGET])
+async def test_what_reduces_never_expires(leg: Leg) -> None:
+    """A late exit is better than none."""
+    venue = FakeVenue()
+    venue.exchange = [statuses(filled("0.5"))]
+    async with started(venue) as hyperliquid:
+        await hyperliquid.venue.submit(cleared(leg))
+    assert venue.actions[0]["expiresAfter"] is None
+
+
+async def test_a_refusal_of_the_batch_is_raised_with_the_venues_words() -> None:
+    """Nothing exists then, of no leg."""
+    venue = FakeVenue()
+    venue.exchange = [{"status": "err", "response": "Order price cannot be more than 80% away"}]
+    async with started(venue) as hyperliquid:
+        with pytest.raises(VenueRejected, match="80% away"):
+            await hyperliquid.venue.submit(cleared())
+    assert len(venue.actions) == 1
+
+
+async def test_an_answer_that_does_not_tell_is_ambiguous_and_not_repeated() -> None:
+    """The order may exist: it must be asked for."""
+    venue = FakeVenue()
+    venue.exchange = [statuses({"odd": 1}, {"odd": 1})]
+    async with started(venue) as hyperliquid:
+        with pytest.raises(AmbiguousOutcome, match=ENTRY):
+            await hyperliquid.venue.submit(cleared())
+    assert len(venue.actions) == 1
+
+
+async def test_an_unknown_symbol_sends_nothing() -> None:
+    """Without an asset id there is no order."""
+    venue = FakeVenue()
+    async with started(venue) as hyperliquid:
+        with pytest.raises(TransientError, match="nothing was sent"):
+            await hyperliquid.venue.submit(cleared(symbol=Symbol("NOPE")))
+    assert venue.actions == []
+
+
+async def test_cancelling_what_is_gone_is_true() -> None:
+    """By client id; "already gone" counts as done."""
+    venue = FakeVenue()
+    gone = "Order was never placed, already canceled, or filled. asset=2"
+    venue.exchange = [statuses("success"), statuses({"error": gone})]
+    async with started(venue) as hyperliquid:
+        assert await hyperliquid.venue.cancel(ETH, ENTRY)
+        assert await hyperliquid.venue.cancel(ETH, ENTRY)
+    assert venue.actions[0]["action"]["cancels"] == [{"asset": 2, "cloid": ENTRY}]
+
+
+async def test_leverage_is_set_only_when_it_must_change() -> None:
+    """Isolated; known from open positions, from the venue, and from what we set."""
+    venue = FakeVenue()
+    venue.exchange = [DONE]
+    asset = {"leverage": {"type": "cross", "value": 3}}
+    venue.info["activeAssetData"] = asset
+    async with started(venue) as hyperliquid:
+        await hyperliquid.venue.set_leverage(ETH, 3)  # cross 3 is not isolated 3
+        await hyperliquid.venue.set_leverage(ETH, 3)
+        assert [body["action"] for body in venue.actions] == [
+            {"type": "updateLeverage", "asset": 2, "isCross": False, "leverage": 3}
+        ]
+        await hyperliquid.venue.set_leverage(ETH, 2)
+        assert len(venue.actions) == 2
+        assert venue.asked["activeAssetData"] == 1
+
+
+async def test_leverage_of_an_open_position_is_known_from_start() -> None:
+    """Nothing is sent or asked when it already stands."""
+    venue = FakeVenue()
+    venue.info["clearinghouseState"] = STATE | {"assetPositions": [position(leverage=4)]}
+    async with started(venue) as hyperliquid:
+        await hyperliquid.venue.set_leverage(ETH, 4)
+    assert venue.actions == []
+    assert venue.asked["activeAssetData"] == 0
+
+
+async def test_leverage_is_unknown_after_a_failed_change() -> None:
+    """Neither the old nor the new value may be relied upon."""
+    venue = FakeVenue()
+    venue.info["activeAssetData"] = {"leverage": {"type": "isolated", "value": 2}}
+    venue.exchange = [{"status": "err", "response": "Invalid leverage value"}, DONE]
+    async with started(venue) as hyperliquid:
+        with pytest.raises(VenueRejected):
+            await hyperliquid.venue.set_leverage(ETH, 30)
+        venue.info["activeAssetData"] = {"leverage": {"type": "isolated", "value": 30}}
+        await hyperliquid.venue.set_leverage(ETH, 2)
+    assert len(venue.actions) == 2
+
+
+async def test_a_node_without_leverage_answers_gets_it_set() -> None:
+    """Not knowing is no reason not to set."""
+    venue = FakeVenue()
+    venue.exchange = [DONE]
+    async with started(venue) as hyperliquid:
+        await hyperliquid.venue.set_leverage(ETH, 2)
+    assert len(venue.actions) == 1
+
+
+async def test_account_of_a_classic_account() -> None:
+    """Equity and free margin of the perpetuals' own balance, with positions and orders."""
+    venue = FakeVenue()
+    venue.info["clearinghouseState"] = STATE | {"assetPositions": [position()]}
+    async with started(venue) as hyperliquid:
+        account = await hyperliquid.venue.account()
+    assert account.equity == account.free_margin == 1000
+    assert account.positions[ETH].isolated
+    assert account.positions[ETH].signed_size == Decimal("0.5")
+    assert account.at == STATE["time"]
+
+
+async def test_an_account_is_of_one_moment() -> None:
+    """A fill between the two questions would show a position without its stop: asked again."""
+    venue = FakeVenue()
+    async with started(venue) as hyperliquid:
+        stream = hyperliquid.venue._account_stream
+
+        def orders(body: dict[str, Any]) -> list[object]:
+            stream.fills_delivered += 1 if venue.asked["frontendOpenOrders"] == 1 else 0
+            return []
+
+        venue.info["frontendOpenOrders"] = orders
+        before = venue.asked["clearinghouseState"]
+        await hyperliquid.venue.account()
+    assert venue.asked["frontendOpenOrders"] == 2
+    assert venue.asked["clearinghouseState"] == before + 2
+
+
+async def test_account_of_a_unified_account_is_its_spot_usdc() -> None:
+    """The clearinghouse state is then no equity; an open loss binds collateral."""
+    venue = FakeVenue()
+    venue.info["userAbstraction"] = "unifiedAccount"
+    venue.info["clearinghouseState"] = STATE | {"assetPositions": [position()]}
+    balance = {"coin": "USDC", "token": 0, "total": "500.0", "hold": "100.0", "entryNtl": "0"}
+    venue.info["spotClearinghouseState"] = {"balances": [balance]}
+    async with started(venue) as hyperliquid:
+        account = await hyperliquid.venue.account()
+    assert (account.equity, account.free_margin) == (Decimal("497.5"), Decimal("397.5"))
+
+
+async def test_a_portfolio_margin_account_is_refused_at_start() -> None:
+    """Its equity is not one number: the operator must switch it."""
+    venue = FakeVenue()
+    venue.info["userAbstraction"] = "portfolioMargin"
+    with pytest.raises(ConfigError, match="portfolioMargin"):
+        async with started(venue):
+            raise AssertionError("started")
+
+
+async def test_questions_name_the_account_not_the_agent() -> None:
+    """An agent's own address answers empty but valid data."""
+    master = "0x" + "AB" * 20
+    venue = FakeVenue()
+    async with started(venue, account=master) as hyperliquid:
+        await hyperliquid.venue.account()
+        assert hyperliquid.account == master.lower() != hyperliquid.signer_address
+    asked = {body["user"] for body in venue.requests if "user" in body}
+    assert asked == {master.lower()}
+
+
+async def test_a_failed_question_is_no_empty_account() -> None:
+    """It raises; it never looks flat."""
+    venue = FakeVenue()
+    async with started(venue) as hyperliquid:
+        venue.info["frontendOpenOrders"] = None
+        with pytest.raises(TransientError, match="frontendOpenOrders"):
+            await hyperliquid.venue.account()
+
+
+async def test_fills_are_paged_sorted_and_each_is_there_once() -> None:
+    """Pages overlap at their boundary and come in any order."""
+    rows = [a_fill(n, NOW + n // 3) for n in range(1200)]
+
+    def page(body: dict[str, Any]) -> list[dict[str, Any]]:
+        later = [row for row in rows if row["time"] >= body["startTime"]][:500]
+        return list(reversed(later))
+
+    venue = FakeVenue()
+    venue.info["userFillsByTime"] = page
+    async with started(venue) as hyperliquid:
+        fills = await hyperliquid.venue.fills_since(Ms(NOW))
+    assert [fill.fill_id for fill in fills] == list(range(1200))
+    assert venue.asked["userFillsByTime"] == 3
+
+
+async def test_a_full_page_of_one_moment_does_not_loop() -> None:
+    """It is passed by a millisecond instead of being asked for again and again."""
+    venue = FakeVenue()
+    rows = [a_fill(n, NOW) for n in range(600)]
+    venue.info["userFillsByTime"] = lambda body: rows if body["startTime"] <= NOW else []
+    async with started(venue) as hyperliquid:
+        fills = await hyperliquid.venue.fills_since(Ms(NOW))
+    assert len(fills) == 600
+    assert venue.asked["userFillsByTime"] == 2
+
+
+async def test_funding_is_sorted_and_each_payment_is_there_once() -> None:
+    """As fills are."""
+    venue = FakeVenue()
+    venue.info["userFunding"] = [funding_row(NOW + 9), funding_row(NOW + 3), funding_row(NOW + 9)]
+    async with started(venue) as hyperliquid:
+        found = await hyperliquid.venue.funding_since(Ms(NOW))
+    assert [each.at for each in found] == [NOW + 3, NOW + 9]
+
+
+async def test_clock_skew_is_the_venues_time_minus_ours() -> None:
+    """Positive when the venue is ahead."""
+    venue = FakeVenue()
+    venue.info["exchangeStatus"] = {"time": NOW + 750, "specialStatuses": None}
+    async with started(venue) as hyperliquid:
+        assert await hyperliquid.venue.clock_skew_ms() == 750
+
+
+async def test_health_follows_stream_and_requests() -> None:
+    """Without a stream, or after failed requests, the venue is not healthy."""
+    venue = FakeVenue()
+    async with started(venue) as hyperliquid:
+        assert not hyperliquid.venue.healthy()
+        hyperliquid.stream.connected = True
+        assert hyperliquid.venue.healthy()
+        venue.info["frontendOpenOrders"] = 0  # unreadable, but answered
+        hyperliquid.transport.condition.failing = 3
+        assert not hyperliquid.venue.healthy()
+        await hyperliquid.venue.fills_since(Ms(0))
+        assert hyperliquid.venue.healthy()
+
+
+async def test_the_address_budget_is_metered() -> None:
+    """Each order of a batch counts; the venue's own count can be asked for."""
+    venue = FakeVenue()
+    venue.exchange = [statuses(filled("0.5"), "waitingForTrigger")]
+    venue.info["userRateLimit"] = {"cumVlm": "1.0", "nRequestsUsed": 7, "nRequestsCap": 10001}
+    async with started(venue) as hyperliquid:
+        await hyperliquid.venue.submit(cleared())
+        assert hyperliquid.venue.actions_sent == 2
+        budget = await hyperliquid.venue.address_budget()
+    assert (budget.used, budget.cap) == (7, 10001)
