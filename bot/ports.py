@@ -88,6 +88,10 @@ class Feed(Protocol):
         """Subscribe candles and prices of `symbols`; replaces the earlier list."""
         ...
 
+    async def focus(self, symbols: Sequence[Symbol]) -> None:
+        """Follow the top of the book of these watched symbols; replaces the earlier list."""
+        ...
+
     async def bars(self, symbol: Symbol, timeframe: Timeframe, limit: int) -> Bars:
         """The last `limit` closed bars, oldest first, gaps filled by REST.
 

@@ -10,6 +10,7 @@ import gc
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -63,7 +64,9 @@ async def _live(settings: Settings, warnings: Sequence[str]) -> int:
         opened.push_async_callback(store.close)
         options = options_of(settings, world)
         register_secret(options.private_key)
-        hyperliquid = connect(options, world.clock)
+        hyperliquid = connect(
+            options, world.clock, warm=partial(store.candles.window, world.source)
+        )
         opened.push_async_callback(hyperliquid.close)
         mark = fingerprint(settings)
         parts = build(settings, world, store, hyperliquid, rules, mark)

@@ -90,6 +90,7 @@ class Execution:
         if not await self._stop_seen(intent.symbol, complete):
             log.warning("stop_not_seen", symbol=intent.symbol, trace_id=intent.trace_id)
             await self.defend(intent.symbol)
+        self.doubt.set()  # look at once: the stop is proved, the liquidation price is learnt
         return Reason.EXECUTED
 
     async def _send_entry(self, cleared: Cleared, plan: Plan) -> Reason:

@@ -89,6 +89,7 @@ class Road:
         self._options = options
         self._seen: dict[Symbol, Ms] = {}
         self._acted: dict[tuple[Symbol, Side, str], Ms] = {}
+        self._focused: tuple[Symbol, ...] = ()
         self.cycles = 0
 
     async def run(self) -> None:
@@ -105,6 +106,7 @@ class Road:
         async with asyncio.TaskGroup() as group:
             journeys = [group.create_task(self.travel(symbol)) for symbol in symbols]
             await self._offer_best_first(journeys)
+        await self._focus_on_held()
         self._facts.tell(
             "cycle_done",
             self._clock.now(),
@@ -124,6 +126,13 @@ class Road:
             straggler = await journey
             if straggler is not None:
                 self._desk.offer(straggler)
+
+    async def _focus_on_held(self) -> None:
+        """Open positions get the top of the book; for the rest the venue's estimate will do."""
+        held = tuple(sorted(self._books.positions))
+        if held != self._focused:
+            self._focused = held
+            await self._feed.focus(held)
 
     async def travel(self, symbol: Symbol) -> Offer | None:
         """Take one symbol down the road; None where it ended, and its trace says why."""
