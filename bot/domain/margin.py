@@ -18,6 +18,8 @@ INTEREST_8H = Decimal("0.0001")  # interest part of funding, for 8 hours
 FUNDING_CLAMP = Decimal("0.0005")
 FUNDING_CAP_HOURLY = Decimal("0.04")
 BACKSTOP_SHARE = Decimal(2) / Decimal(3)  # of maintenance; below it the backstop takes over
+LARGE_USD = Decimal(100_000)  # of a larger position only a part is liquidated at first
+LARGE_PART = Decimal("0.2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,17 @@ def liquidation_price(
         if last or quantity * price < rates[position + 1].lower_bound:
             break
     return price if price > 0 else None
+
+
+def liquidated_size(size: Decimal, mark: Decimal, lot: Decimal) -> Decimal:
+    """How much of a position of `size` (positive) goes to the book first, in whole lots.
+
+    All of it, or a fifth of one that is larger than 100,000 USD at `mark` (docs,
+    "Liquidations"; during the 30 s after such a part the caller sends all).
+    """
+    if size * mark <= LARGE_USD:
+        return size
+    return max(lot, (size * LARGE_PART).quantize(lot, rounding=ROUND_DOWN))
 
 
 def isolated_margin(raw_usd: Decimal, size: Decimal, mark: Decimal) -> Decimal:

@@ -17,7 +17,8 @@ from pathlib import Path
 from bot.domain.errors import ConfigError
 from bot.domain.types import Ms
 from bot.runtime.clock import ScaledClock, SystemClock
-from bot.simulator.options import SimulatorOptions
+from bot.simulator.errors import table
+from bot.simulator.options import MODES, SimulatorOptions
 from bot.simulator.server import SimulatedExchange
 
 DEFAULT_PORT = 3001  # the SDK's LOCAL_API_URL
@@ -42,6 +43,9 @@ class FreeClock(ScaledClock):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code."""
     chosen = _parser().parse_args(arguments)
+    if chosen.errors:
+        sys.stdout.write(table())
+        return 0
     try:
         asyncio.run(_serve(chosen))
     except ConfigError as problem:
@@ -60,6 +64,12 @@ async def _serve(chosen: argparse.Namespace) -> None:
         balance=chosen.balance,
         candles=tuple(chosen.candles),
         accounts=tuple(chosen.account),
+        abstraction=chosen.abstraction,
+        rate_limit=chosen.rate_limit,
+        idle_close_s=chosen.idle_close,
+        tick_s=chosen.tick,
+        half_spread_bps=chosen.half_spread_bps,
+        depth_usd=chosen.depth_usd,
     )
     exchange = SimulatedExchange(options, Ms(SystemClock().wall()))
     free = chosen.speed == MAX
@@ -94,6 +104,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--balance", type=_decimal, default=Decimal(10_000))
     parser.add_argument("--ledger", type=Path, default=Path("simulator.db"))
     parser.add_argument("--account", action="append", default=[], metavar="0x…")
+    parser.add_argument("--abstraction", choices=MODES, default=MODES[0], help="of new accounts")
+    parser.add_argument(
+        "--rate-limit",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="all limits on requests, connections, messages and subscriptions",
+    )
+    parser.add_argument(
+        "--idle-close", type=float, default=60.0, metavar="SECONDS", help="0: never"
+    )
+    parser.add_argument("--tick", type=float, default=5.0, metavar="S")
+    parser.add_argument("--half-spread-bps", type=float, default=1.0)
+    parser.add_argument("--depth-usd", type=float, default=250_000.0)
+    parser.add_argument("--errors", action="store_true", help="write the table of error texts")
     return parser
 
 

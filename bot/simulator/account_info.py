@@ -14,7 +14,7 @@ from bot.domain.types import ZERO
 from bot.simulator import margining, rows
 from bot.simulator.accounts import AccountState, Holding, Row
 from bot.simulator.booking import MAKER, TAKER
-from bot.simulator.exchange import FREE_REQUESTS
+from bot.simulator.exchange import request_cap
 from bot.simulator.wire import number, usd
 from bot.simulator.world import World
 
@@ -33,16 +33,17 @@ class AccountInfo:
         """`clearinghouseState`."""
         prices = self._world.prices
         held = list(account.holdings.values())
-        apart = [one for one in held if one.isolated]
-        whole_value = margining.account_value(account, prices)
-        cash = account.cash + sum((one.raw_usd for one in apart), ZERO)
+        cross, apart = margining.cross(account), [one for one in held if one.isolated]
+        cash = margining.perp_cash(account)
+        worth = cash + sum((margining.value(one, prices) for one in cross), ZERO)
+        isolated = sum((margining.margin_used(one, prices) for one in apart), ZERO)
+        whole_cash = cash + sum((one.raw_usd for one in apart), ZERO)
+        free = ZERO if account.is_unified else margining.withdrawable(account, prices)
         return {
-            "marginSummary": self._summary(whole_value, held, cash),
-            "crossMarginSummary": self._summary(
-                margining.cross_equity(account, prices), margining.cross(account), account.cash
-            ),
+            "marginSummary": self._summary(worth + isolated, held, whole_cash),
+            "crossMarginSummary": self._summary(worth, cross, cash),
             "crossMaintenanceMarginUsed": usd(margining.cross_maintenance(account, prices)),
-            "withdrawable": usd(margining.withdrawable(account, prices)),
+            "withdrawable": usd(free),
             "assetPositions": [
                 {"type": "oneWay", "position": self._position(account, one)} for one in held
             ],
@@ -78,14 +79,28 @@ class AccountInfo:
         return [row for row in kept if start <= row["time"] <= end][:MOST_ROWS]
 
     def spot_state(self, account: AccountState) -> Row:
-        """`spotClearinghouseState`: collateral lies with the perpetuals here."""
-        return {"balances": []}
+        """`spotClearinghouseState`: USDC apart, or all collateral of a unified account."""
+        total, hold = account.spot, ZERO
+        if account.is_unified:
+            total, hold = margining.unified(account, self._world.prices)
+        if total == 0:
+            return {"balances": []}
+        row = {"coin": "USDC", "token": 0, "total": usd(total), "hold": usd(hold)}
+        return {"balances": [row | {"entryNtl": "0.0"}]}
+
+    def agents(self, account: AccountState) -> list[Row]:
+        """`extraAgents`: those with a name."""
+        return [
+            {"name": agent.name, "address": agent.address, "validUntil": agent.until}
+            for agent in account.agents
+            if agent.name
+        ]
 
     def rate_limit(self, account: AccountState) -> Row:
         return {
             "cumVlm": number(account.volume),
             "nRequestsUsed": account.requests,
-            "nRequestsCap": FREE_REQUESTS + int(account.volume),
+            "nRequestsCap": request_cap(account),
             "nRequestsSurplus": 0,
         }
 

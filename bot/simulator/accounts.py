@@ -16,6 +16,7 @@ from bot.domain.types import ZERO
 KEPT_ORDERS = 2_000  # the venue remembers this many of an account (facts 1.3)
 KEPT_FILLS = 10_000
 DEFAULT_LEVERAGE = 20
+UNIFIED = ("unifiedAccount", "portfolioMargin")
 
 Row = dict[str, Any]  # a message row in the venue's own form
 
@@ -84,8 +85,17 @@ class Holding:
 
 
 @dataclass(slots=True)
+class Agent:
+    """A key that may trade for its master; `name` is empty for the one without a name."""
+
+    address: str
+    name: str
+    until: int  # wall time, ms
+
+
+@dataclass(slots=True)
 class AccountState:
-    """One user. `cash` is USDC net of the cost of cross positions."""
+    """One user. `cash` is USDC net of the cost of cross positions; `spot` is USDC apart."""
 
     address: str
     cash: Decimal
@@ -93,6 +103,13 @@ class AccountState:
     requests: int = 0
     last_pass: int = 0  # market time of the last action let through over the budget
     cancel_at: int | None = None  # scheduleCancel
+    cancels_fired: tuple[int, int] = (0, 0)  # day (UTC, market time), scheduled cancels of it
+    whole_until: int = 0  # market time until which liquidations take whole positions
+    abstraction: str = "disabled"
+    spot: Decimal = ZERO
+    agents: list[Agent] = field(default_factory=list)
+    retired: dict[str, int] = field(default_factory=dict)  # agents of old: wall time of the end
+    removal_until: int = 0  # wall time until which a removed agent blocks new ones
     leverage: dict[str, tuple[bool, int]] = field(default_factory=dict)  # (isolated, value)
     holdings: dict[str, Holding] = field(default_factory=dict)
     funding_all: dict[str, Decimal] = field(default_factory=dict)
@@ -117,6 +134,16 @@ class AccountState:
             del self.orders[oldest.oid]
             if oldest.cloid and self.cloids.get(oldest.cloid) == oldest.oid:
                 del self.cloids[oldest.cloid]
+
+    @property
+    def is_unified(self) -> bool:
+        """Whether its collateral is shown in the spot state."""
+        return self.abstraction in UNIFIED
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever deposited, or nothing is left."""
+        return not (self.cash or self.spot or self.holdings)
 
     def size(self, coin: str) -> Decimal:
         """The signed position in a coin."""
@@ -165,6 +192,13 @@ def account_text(account: AccountState) -> str:
         "requests": account.requests,
         "last_pass": account.last_pass,
         "cancel_at": account.cancel_at,
+        "cancels_fired": account.cancels_fired,
+        "whole_until": account.whole_until,
+        "abstraction": account.abstraction,
+        "spot": account.spot,
+        "agents": [[agent.address, agent.name, agent.until] for agent in account.agents],
+        "retired": account.retired,
+        "removal_until": account.removal_until,
         "leverage": account.leverage,
         "funding_all": account.funding_all,
         "holdings": [
@@ -181,6 +215,7 @@ def account_of(address: str, text: str) -> AccountState:
     account.requests = body["requests"]
     account.last_pass = body["last_pass"]
     account.cancel_at = body["cancel_at"]
+    _read_later_fields(account, body)
     account.leverage = {
         coin: (bool(pair[0]), int(pair[1])) for coin, pair in body["leverage"].items()
     }
@@ -190,3 +225,15 @@ def account_of(address: str, text: str) -> AccountState:
             row[name] = Decimal(row[name])
         account.holdings[row["coin"]] = Holding(**row)
     return account
+
+
+def _read_later_fields(account: AccountState, body: dict[str, Any]) -> None:
+    """What ledgers of before these fields do not have keeps its default."""
+    day, fired = body.get("cancels_fired", account.cancels_fired)
+    account.cancels_fired = (day, fired)
+    account.whole_until = body.get("whole_until", 0)
+    account.abstraction = body.get("abstraction", account.abstraction)
+    account.spot = Decimal(body.get("spot", "0"))
+    account.agents = [Agent(*row) for row in body.get("agents", [])]
+    account.retired = body.get("retired", {})
+    account.removal_until = body.get("removal_until", 0)

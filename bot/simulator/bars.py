@@ -121,10 +121,14 @@ class Rolling:
     def __init__(self, source: PriceSource) -> None:
         self._source = source
         self._closed: dict[tuple[str, int], tuple[int, int, Bar | None]] = {}
+        self._forming: dict[str, tuple[int, Bar | None]] = {}  # of the last tick asked for
 
     def state(self, coin: str, interval_ms: int, index: int) -> Bar | None:
         """The bar of `interval_ms` that the tick `index` belongs to."""
-        forming = self._source.forming(coin, index)
+        seen = self._forming.get(coin)
+        if seen is None or seen[0] != index:
+            seen = self._forming[coin] = (index, self._source.forming(coin, index))
+        forming = seen[1]
         if forming is None or interval_ms == self._source.base_ms:
             return forming
         start = forming.t - forming.t % interval_ms

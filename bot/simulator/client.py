@@ -12,9 +12,12 @@ from collections import deque
 import structlog
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
+from bot.ports import Clock
+
 log = structlog.get_logger(__name__)
 
 QUEUE_LIMIT = 20_000  # frames; a client that is this far behind is let go
+BATCH = 100  # frames sent within one READ_LIMIT_S
 READ_LIMIT_S = 5.0  # machine time in which a client must confirm
 CLOSING = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 
@@ -22,8 +25,10 @@ CLOSING = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR
 class Client:
     """Frames to one client, in order, sent by one task."""
 
-    def __init__(self, socket: web.WebSocketResponse) -> None:
+    def __init__(self, socket: web.WebSocketResponse, clock: Clock) -> None:
         self._socket = socket
+        self._clock = clock
+        self.sent_at = clock.monotonic()  # when something was last sent, machine seconds
         self._queue: deque[str | bytes] = deque()  # bytes: a ping with this payload
         self._filled = asyncio.Event()
         self._asked: dict[bytes, asyncio.Future[None]] = {}
@@ -60,7 +65,7 @@ class Client:
             await self._filled.wait()
             self._filled.clear()
             while self._queue and not self.gone:
-                await self._put(self._queue.popleft())
+                await self._put_some()
         await self._socket.close(code=WSCloseCode.OK)
 
     async def read(self, timeout_s: float | None = None) -> str | None:
@@ -81,6 +86,11 @@ class Client:
                 await self._socket.pong(message.data)
         return None
 
+    async def close(self, code: int, reason: bytes) -> None:
+        """End the connection with a close frame."""
+        self.let_go()
+        await self._socket.close(code=code, message=reason)
+
     def let_go(self) -> None:
         """Stop sending; whoever waits for a confirmation waits no longer."""
         self.gone = True
@@ -100,15 +110,23 @@ class Client:
             done.set_result(None)
         return True
 
-    async def _put(self, frame: str | bytes) -> None:
+    async def _put_some(self) -> None:
+        """Send the next frames, at most BATCH of them within one limit of time."""
         try:
             async with asyncio.timeout(READ_LIMIT_S):
-                if isinstance(frame, bytes):
-                    await self._socket.ping(frame)
-                else:
-                    await self._socket.send_str(frame)
+                left = BATCH
+                while self._queue and left and not self.gone:
+                    left -= 1
+                    await self._put(self._queue.popleft())
         except (ConnectionError, TimeoutError):
             self.let_go()
+
+    async def _put(self, frame: str | bytes) -> None:
+        if isinstance(frame, bytes):
+            await self._socket.ping(frame)
+        else:
+            await self._socket.send_str(frame)
+            self.sent_at = self._clock.monotonic()
 
 
 async def confirmed(clients: list[Client]) -> None:

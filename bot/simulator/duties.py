@@ -5,7 +5,9 @@ Owns these duties and their order; knows no request of a client.
 
 from __future__ import annotations
 
-from bot.domain.margin import BACKSTOP_SHARE, funding_payment
+from decimal import Decimal
+
+from bot.domain.margin import BACKSTOP_SHARE, funding_payment, liquidated_size
 from bot.domain.types import ZERO, Ms
 from bot.simulator import margining
 from bot.simulator.accounts import AccountState, Holding, Row
@@ -15,6 +17,9 @@ from bot.simulator.engine import Engine
 from bot.simulator.prices import HOUR_MS, funding_due
 from bot.simulator.wire import number, usd
 from bot.simulator.world import World
+
+DAY_MS = 86_400_000
+COOLDOWN_MS = 30_000  # after a part of a position was liquidated (docs, "Liquidations")
 
 
 class Duties:
@@ -63,7 +68,8 @@ class Duties:
             held = account.holdings.get(coin)
             if held is None:
                 continue
-            payment = funding_payment(held.size, world.prices.oracle(coin), rate)
+            # Booked as it is told: the venue's cash is the sum of its own rows.
+            payment = Decimal(usd(funding_payment(held.size, world.prices.oracle(coin), rate)))
             row: Row = {
                 "time": due,
                 "hash": world.hash(),
@@ -98,51 +104,80 @@ class Duties:
             self._liquidate(account, held_cross, backstop=equity < needed * BACKSTOP_SHARE)
 
     def _liquidate(self, account: AccountState, doomed: list[Holding], *, backstop: bool) -> None:
+        """One round: orders are cancelled, then positions go, the largest first."""
         world, prices = self._world, self._world.prices
         world.next_block()
-        notional = sum((abs(margining.value(held, prices)) for held in doomed), ZERO)
-        lost_value = margining.account_value(account, prices)
-        sizes = [{"coin": held.coin, "szi": number(held.size)} for held in doomed]
+        worth = margining.account_value(account, prices)
         crossed = not doomed[0].isolated
-        cash = account.cash
         for order in account.open_orders():
             if crossed or order.coin == doomed[0].coin:
                 self._engine.end(order, "liquidatedCanceled")
+        doomed = sorted(doomed, key=lambda held: -abs(margining.value(held, prices)))
+        sent: list[tuple[Holding, Decimal]] = []
         for held in doomed:
-            method = "backstop" if backstop else "market"
-            about: Row = {
-                "liquidatedUser": account.address,
-                "markPx": number(prices.mark(held.coin)),
-                "method": method,
-            }
             if backstop:
-                self._take_over(account, held, about)
-            else:
-                self._engine.force(account, held.coin, about)
-        if not crossed:
-            account.cash = max(account.cash, cash)  # no more is lost than the margin put apart
-        elif not account.holdings:
+                sent.append((held, held.size))
+                self._take_over(account, held)
+            elif not crossed or not sent or self._is_short_of_margin(account):
+                sent.append((held, self._sell(account, held)))
+        if crossed and not account.holdings:
             account.cash = max(account.cash, ZERO)  # the venue bears what is below nothing
         world.touched(account)
+        notional = sum((abs(size) * prices.mark(held.coin) for held, size in sent), ZERO)
         delta: Row = {
             "type": "liquidation",
             "liquidatedNtlPos": usd(notional),
-            "accountValue": usd(lost_value),
+            "accountValue": usd(worth),
             "leverageType": "Cross" if crossed else "Isolated",
-            "liquidatedPositions": sizes,
+            "liquidatedPositions": [
+                {"coin": held.coin, "szi": number(size)} for held, size in sent
+            ],
         }
         self._tell_liquidation(account, delta)
 
-    def _take_over(self, account: AccountState, held: Holding, about: Row) -> None:
+    def _is_short_of_margin(self, account: AccountState) -> bool:
+        prices = self._world.prices
+        needed = margining.cross_maintenance(account, prices)
+        return margining.cross_equity(account, prices) < needed
+
+    def _sell(self, account: AccountState, held: Holding) -> Decimal:
+        """Send a position, or a fifth of a large one, to the book; the signed size sent."""
+        world, prices = self._world, self._world.prices
+        before, cash = held.size, account.cash
+        whole = world.now < account.whole_until
+        size = abs(before)
+        if not whole:
+            size = liquidated_size(size, prices.mark(held.coin), prices.instruments[held.coin].lot)
+        self._engine.force(account, held.coin, size, self._about(account, held, "market"))
+        if size < abs(before):
+            account.whole_until = world.now + COOLDOWN_MS
+        if held.isolated and held.size == 0:
+            account.cash = max(account.cash, cash)  # no more is lost than what was put apart
+        elif held.isolated:  # the margin stays with what is left of the position
+            held.raw_usd += account.cash - cash
+            account.cash = cash
+        return size if before > 0 else -size
+
+    def _about(self, account: AccountState, held: Holding, method: str) -> Row:
+        return {
+            "liquidatedUser": account.address,
+            "markPx": number(self._world.prices.mark(held.coin)),
+            "method": method,
+        }
+
+    def _take_over(self, account: AccountState, held: Holding) -> None:
         """The backstop takes position and margin at the mark."""
         world = self._world
+        cash, about = account.cash, self._about(account, held, "backstop")
         if held.isolated:
             held.raw_usd = -held.size * world.prices.mark(held.coin)
         order = self._engine.taken_over(account, held.coin)
         size, mark = abs(held.size), world.prices.mark(held.coin)
         isolated = held.isolated
         book_fill(world, order, Execution(mark, size, True, about))
-        if not isolated and not margining.cross(account):
+        if isolated:
+            account.cash = max(account.cash, cash)  # no more is lost than what was put apart
+        elif not margining.cross(account):
             account.cash = ZERO
         self._engine.end(order, "filled")
 
@@ -161,6 +196,9 @@ class Duties:
 
     def _cancel_all(self, account: AccountState) -> None:
         account.cancel_at = None
+        day, fired = account.cancels_fired
+        today = self._world.now // DAY_MS
+        account.cancels_fired = (today, fired + 1 if day == today else 1)
         for order in account.open_orders():
             if order.is_open:
                 self._engine.end(order, "scheduledCancel")

@@ -7,6 +7,7 @@ JSON that a client sends.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from bot.domain.matching import (
@@ -22,12 +23,11 @@ from bot.domain.matching import (
 from bot.simulator import margining, rows, rules
 from bot.simulator.accounts import AccountState, Row, SimOrder
 from bot.simulator.booking import Execution, book_fill
-from bot.simulator.rules import Denial, OrderSpec
+from bot.simulator.errors import Denial, Error, denial
+from bot.simulator.rules import OrderSpec
 from bot.simulator.wire import number
 from bot.simulator.world import World
 
-GONE = "Order was never placed, already canceled, or filled."
-UNMODIFIABLE = "Cannot modify canceled or filled order"
 AVERAGE_STEP = Decimal("1e-8")
 Reply = Row | str  # one entry of `statuses`
 
@@ -51,20 +51,28 @@ class Engine:
         group = self.world.oid + 1 if grouping == "positionTpsl" else None
         return [self._place_one(account, spec, group)[0] for spec in specs]
 
-    def modify(self, account: AccountState, order: SimOrder | None, spec: OrderSpec) -> Reply:
-        """Cancel an order and place another in its stead: a new oid, the old group."""
-        if order is None or not order.is_open or not order.armed:
-            return {"error": f"{UNMODIFIABLE} asset={spec.market.asset_id}"}
+    def modify(self, account: AccountState, key: int | str, spec: OrderSpec) -> Reply:
+        """Cancel an order and place another in its stead: a new oid, the old group.
+
+        A client id that is not said again is kept. When the new one is refused the old one
+        is gone all the same.
+        """
+        order = self.find(account, key)
+        if order is None or not (order.is_open and order.armed) or order.coin != spec.coin:
+            return _error(denial(Error.UNMODIFIABLE), spec)
         self.end(order, "canceled")
+        spec = replace(spec, cloid=spec.cloid or order.cloid, whole=order.whole)
         reply, _ = self._place_one(account, spec, order.group)
         if isinstance(reply, dict) and "error" in reply:
-            return {"error": f"Error placing new order during modify: {reply['error']}"}
+            return {"error": Error.REPLACEMENT.says(error=reply["error"])}
         return reply
 
-    def cancel(self, order: SimOrder | None, asset: int) -> Reply:
+    def cancel(self, order: SimOrder | None, asset: int, *, fast: bool = False) -> Reply:
         """Cancel one order; one that is gone is answered with the venue's words."""
         if order is None or not order.is_open:
-            return {"error": f"{GONE} asset={asset}"}
+            return {"error": f"{Error.GONE.says()} asset={asset}"}
+        if fast and order.waits_for_mark:
+            return {"error": f"{Error.FAST_CANCEL.says()} asset={asset}"}
         self.end(order, "canceled")
         return "success"
 
@@ -105,14 +113,13 @@ class Engine:
             ):
                 self._fire(order)
 
-    def force(self, account: AccountState, coin: str, about: Row) -> None:
-        """Close a position at whatever the book gives, as a liquidation does."""
-        size = account.size(coin)
+    def force(self, account: AccountState, coin: str, size: Decimal, about: Row) -> None:
+        """Close so much of a position at whatever the book gives, as a liquidation does."""
         market = self.prices.instruments[coin]
-        is_buy = size < 0
+        is_buy = account.size(coin) < 0
         edge = self.prices.book(coin).facing(is_buy)
         limit = edge[-1].price if edge else self.prices.mark(coin)
-        spec = OrderSpec(market, is_buy, limit, abs(size), True, "LiquidationMarket")
+        spec = OrderSpec(market, is_buy, limit, size, True, "LiquidationMarket")
         order = self._new(account, spec)
         self._execute(order, about)
         if order.is_open:
@@ -149,13 +156,13 @@ class Engine:
         parent_spec, children = specs[0], specs[1:]
         for spec in children:
             mark = self.prices.mark(spec.coin)
-            denial = (
+            refused = (
                 rules.judge_form(spec)
                 or rules.judge_child(spec)
                 or rules.judge_trigger(spec, mark, parent_spec.price)
             )
-            if denial is not None:
-                return [_error(denial, spec)] * len(specs)
+            if refused is not None:
+                return [_error(refused, spec)] * len(specs)
         reply, parent = self._place_one(account, parent_spec, None)
         if parent is None or isinstance(reply, str) or "error" in reply:
             return [reply] * len(specs)
@@ -176,16 +183,16 @@ class Engine:
         self, account: AccountState, spec: OrderSpec, group: int | None
     ) -> tuple[Reply, SimOrder | None]:
         """Judge, match and rest one order; the answer and the order, if one came to be."""
-        denial = (
+        refused = (
             rules.judge_form(spec)
             or rules.judge_account(self.prices, account, spec)
             or rules.judge_trigger(spec, self.prices.mark(spec.coin), None)
             or self._judge_book(account, spec)
         )
-        order = self._new(account, spec, group=group, told=denial is None)
-        if denial is not None:
-            self._status(order, denial.status)
-            return _error(denial, spec), order
+        order = self._new(account, spec, group=group, told=refused is None)
+        if refused is not None:
+            self._status(order, refused.status)
+            return _error(refused, spec), order
         if order.waits_for_mark:
             return "waitingForTrigger", order
         if spec.reduce_only:
@@ -208,11 +215,11 @@ class Engine:
         met = self._match(account.address, spec.coin, spec.is_buy, spec.size, spec.price)
         if spec.tif == "Alo" and met.takes:
             bid, ask = self.best(spec.coin)
-            return rules.post_only(bid, ask)
+            return denial(Error.POST_ONLY, bid=bid, ask=ask)
         if spec.tif == "Ioc" and not met.takes:
-            return rules.NO_MATCH
+            return denial(Error.NO_MATCH)
         if spec.tif == "FrontendMarket" and not met.takes:
-            return rules.NO_LIQUIDITY
+            return denial(Error.NO_LIQUIDITY)
         return None
 
     def _new(
@@ -380,5 +387,5 @@ class Engine:
         self.world.tell(order.owner, "order", rows.update(account, order, state))
 
 
-def _error(denial: Denial, spec: OrderSpec) -> Row:
-    return {"error": f"{denial.text} asset={spec.market.asset_id}"}
+def _error(refusal: Denial, spec: OrderSpec) -> Row:
+    return {"error": f"{refusal.text} asset={spec.market.asset_id}"}

@@ -7,20 +7,18 @@ Owns the vocabulary of questions and the rate windows' weights; the answers' sha
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from bot.domain.types import ZERO
 from bot.simulator.account_info import AccountInfo
 from bot.simulator.accounts import AccountState
-from bot.simulator.exchange import MALFORMED, Malformed
+from bot.simulator.errors import Malformed
 from bot.simulator.market_info import INTERVALS, OTHER_INTERVALS, MarketInfo
 from bot.simulator.options import is_address
 from bot.simulator.world import World
 
 FOREVER = 2**62
-WEIGHT_LIMIT = 1_200  # a minute of market time, all of a client's requests
-WINDOW_MS = 60_000
 LIGHT = 2
 HEAVY = 60
 USUAL = 20
@@ -45,30 +43,6 @@ ROWS_A_POINT = {
 }
 
 
-class RateWindow:
-    """Weight spent in the last minute of market time."""
-
-    def __init__(self, limit: int = WEIGHT_LIMIT) -> None:
-        self._limit = limit
-        self._spent: deque[tuple[int, int]] = deque()
-        self._sum = 0
-
-    def admits(self, now: int, weight: int) -> bool:
-        """Whether a request of this weight may pass; counts it if so."""
-        while self._spent and self._spent[0][0] <= now - WINDOW_MS:
-            self._sum -= self._spent.popleft()[1]
-        if self._sum + weight > self._limit:
-            return False
-        self.charge(now, weight)
-        return True
-
-    def charge(self, now: int, weight: int) -> None:
-        """Count weight that is known only with the answer."""
-        if weight:
-            self._spent.append((now, weight))
-            self._sum += weight
-
-
 class Info:
     """Answers questions; naming a user makes the account."""
 
@@ -89,7 +63,7 @@ class Info:
     async def answer(self, body: object) -> object:
         """Answer one question. Raises Malformed for one the venue does not know."""
         if not isinstance(body, dict) or not isinstance(body.get("type"), str):
-            raise Malformed(MALFORMED)
+            raise Malformed
         if body["type"] == "candleSnapshot":
             return await self._candles(body)
         if "user" in body:
@@ -124,7 +98,7 @@ class Info:
             case "exchangeStatus":
                 return {"time": self._world.now, "specialStatuses": None}
             case _:
-                raise Malformed(MALFORMED)
+                raise Malformed
 
     def _of_user(self, body: Mapping[str, Any], account: AccountState) -> object:
         answers = self.account
@@ -140,7 +114,7 @@ class Info:
             case "orderStatus":
                 key = body.get("oid")
                 if isinstance(key, bool) or not isinstance(key, int | str):
-                    raise Malformed(MALFORMED)
+                    raise Malformed
                 return answers.order_status(account, key)
             case "historicalOrders":
                 return answers.history(account)
@@ -163,11 +137,14 @@ class Info:
             case "userFees":
                 return answers.fees(account)
             case "userRole":
+                master = self._world.master(account.address)
+                if master is not None:
+                    return {"role": "agent", "data": {"user": master.address}}
                 return {"role": "user"}
             case "userAbstraction":
-                return "disabled"
+                return account.abstraction
             case "extraAgents":
-                return []
+                return answers.agents(account)
             case "activeAssetData":
                 coin = self._coin(body)
                 return None if coin is None else answers.asset_data(account, coin)
@@ -178,15 +155,15 @@ class Info:
             case "subAccounts":
                 return None
             case _:
-                raise Malformed(MALFORMED)
+                raise Malformed
 
     async def _candles(self, body: Mapping[str, Any]) -> object:
         wish = body.get("req")
         if not isinstance(wish, dict):
-            raise Malformed(MALFORMED)
+            raise Malformed
         interval = wish.get("interval")
         if interval not in INTERVALS and interval not in OTHER_INTERVALS:
-            raise Malformed(MALFORMED)
+            raise Malformed
         coin = self._coin(wish)
         start, end = self._span(wish)
         if coin is None:
@@ -198,17 +175,19 @@ class Info:
     def _user(self, body: Mapping[str, Any]) -> AccountState:
         address = body["user"]
         if not isinstance(address, str) or not is_address(address):
-            raise Malformed(MALFORMED)
+            raise Malformed
+        if self._world.master(address.lower()) is not None:
+            return AccountState(address.lower(), ZERO)  # an agent's own answers are empty
         return self._world.admit(address)
 
     def _coin(self, body: Mapping[str, Any]) -> str | None:
         coin = body.get("coin")
         if not isinstance(coin, str):
-            raise Malformed(MALFORMED)
+            raise Malformed
         return coin if coin in self._world.prices.instruments else None
 
     def _span(self, body: Mapping[str, Any]) -> tuple[int, int]:
         start, end = body.get("startTime"), body.get("endTime")
         if not isinstance(start, int) or isinstance(start, bool):
-            raise Malformed(MALFORMED)
+            raise Malformed
         return start, end if isinstance(end, int) else FOREVER

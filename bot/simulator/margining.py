@@ -117,3 +117,27 @@ def liquidation(account: AccountState, held: Holding, prices: Prices) -> Decimal
         others = cross_maintenance(account, prices) - maintenance(held, prices)
         margin = cross_equity(account, prices) - others
     return liquidation_price(held.size, mark, margin, tiers)
+
+
+def perp_cash(account: AccountState) -> Decimal:
+    """Cash as `clearinghouseState` shows it; a unified account keeps its own in spot.
+
+    There what is left is the cost of cross positions with its sign turned, so that account
+    value is still cash plus signed notionals.
+    """
+    if not account.is_unified:
+        return account.cash
+    return -sum((held.size * held.entry for held in cross(account)), ZERO)
+
+
+def unified(account: AccountState, prices: Prices) -> tuple[Decimal, Decimal]:
+    """(total, hold) of USDC in a unified account: settled money, and what margin binds.
+
+    An open profit or loss is in neither (a guess: see docs/simulator.md).
+    """
+    total, hold = account.cash, reserved(account, prices)
+    for held in account.holdings.values():
+        settled = held.size * held.entry + (held.raw_usd if held.isolated else ZERO)
+        total += settled
+        hold += settled if held.isolated else margin_used(held, prices)
+    return total, hold

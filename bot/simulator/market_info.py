@@ -6,6 +6,7 @@ Owns these answers' shapes; changes nothing and knows no account. Source: facts 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from bot.domain.matching import Level
@@ -24,6 +25,21 @@ RECENT_TRADES = 30
 DAY_MS = 86_400_000
 MOST_ROWS = 500  # of a time-range read
 CONTEXT_MS = 900_000  # day figures are renewed this often
+CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """What a context says for an hour or a quarter of one, as text."""
+
+    hour: int
+    quarter: int
+    funding: str
+    premium: str
+    interest: str
+    before: str
+    base: Decimal  # volume of a day, base units
+    volume: str
 
 
 class MarketInfo:
@@ -31,7 +47,7 @@ class MarketInfo:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._days: dict[str, tuple[int, float, int]] = {}
+        self._slow: dict[str, Slow] = {}
 
     def meta(self) -> Row:
         """Names, decimals, leverage and margin tables; asset id = place."""
@@ -62,26 +78,20 @@ class MarketInfo:
 
     def context(self, coin: str) -> Row:
         """Prices, funding and day figures of one coin."""
-        world, prices = self._world, self._world.prices
-        before, units = self._day(coin)
-        base = Decimal(units) / VOLUME_UNITS
+        prices, slow = self._world.prices, self._slowly(coin)
         mark, (bid, ask) = prices.mark(coin), prices.touch(coin)
-        hour = world.next_funding
-        market = prices.instruments[coin]
-        interest = market.round_size(
-            base * (30 + noise(world.options.seed, 6, market.asset_id) % 40) / 100
-        )
+        shown = real(prices.shown(coin))
         return {
-            "funding": number(prices.rate(coin, hour)),
-            "openInterest": number(interest),
-            "prevDayPx": real(before),
-            "dayNtlVlm": number((base * mark).quantize(Decimal("0.01"), ROUND_HALF_EVEN)),
-            "premium": number(prices.premium(coin, hour)),
+            "funding": slow.funding,
+            "openInterest": slow.interest,
+            "prevDayPx": slow.before,
+            "dayNtlVlm": number((slow.base * mark).quantize(CENT, ROUND_HALF_EVEN)),
+            "premium": slow.premium,
             "oraclePx": number(prices.oracle(coin)),
-            "markPx": number(mark),
-            "midPx": number(mark),
+            "markPx": shown,
+            "midPx": shown,
             "impactPxs": [number(bid), number(ask)],
-            "dayBaseVlm": volume(units),
+            "dayBaseVlm": slow.volume,
         }
 
     def mids(self) -> dict[str, str]:
@@ -198,14 +208,28 @@ class MarketInfo:
             for price, (size, count) in ordered[:LEVELS]
         ]
 
-    def _day(self, coin: str) -> tuple[float, int]:
-        """Price a day ago and volume since, renewed each quarter of an hour."""
-        now, source = self._world.now, self._world.source
+    def _slowly(self, coin: str) -> Slow:
+        """Figures of a coin that change each hour, or each quarter of one."""
+        world, source = self._world, self._world.source
         length = max(CONTEXT_MS, source.base_ms)
-        mark = now - now % length
-        known = self._days.get(coin)
-        if known is None or known[0] != mark:
-            rows = source.closed(coin, length, mark - DAY_MS, mark)
-            before = rows[0].o if rows else self._world.prices.shown(coin)
-            known = self._days[coin] = (mark, before, sum(row.v for row in rows))
-        return known[1], known[2]
+        hour, quarter = world.next_funding, world.now - world.now % length
+        known = self._slow.get(coin)
+        if known is not None and (known.hour, known.quarter) == (hour, quarter):
+            return known
+        rows = source.closed(coin, length, quarter - DAY_MS, quarter)
+        units = sum(row.v for row in rows)
+        market = world.prices.instruments[coin]
+        base = Decimal(units) / VOLUME_UNITS
+        share = 30 + noise(world.options.seed, 6, market.asset_id) % 40
+        made = Slow(
+            hour=hour,
+            quarter=quarter,
+            funding=number(world.prices.rate(coin, hour)),
+            premium=number(world.prices.premium(coin, hour)),
+            interest=number(market.round_size(base * share / 100)),
+            before=real(rows[0].o if rows else world.prices.shown(coin)),
+            base=base,
+            volume=volume(units),
+        )
+        self._slow[coin] = made
+        return made

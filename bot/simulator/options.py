@@ -12,15 +12,18 @@ from pathlib import Path
 from bot.domain.errors import ConfigError
 
 MINUTE_S = 60
+MODES = ("disabled", "default", "unifiedAccount", "portfolioMargin")  # facts 1.3, userAbstraction
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatorOptions:
     """One world: invented prices from `seed`, or the candle files given.
 
-    `ledger` is the path of `simulator.db`; `balance` is USDC of each new account;
-    `half_spread_bps` and `depth_usd` (a side, over all levels) shape the book. Raises
-    ConfigError when a value cannot be used.
+    `ledger` is the path of `simulator.db`; `balance` is USDC of each new account, kept as
+    `abstraction` says; `half_spread_bps` and `depth_usd` (a side, over all levels) shape the
+    book. `rate_limit` switches every limit on requests, connections, messages and
+    subscriptions; a socket that was sent nothing for `idle_close_s` of machine time is
+    closed, 0 never (nor in lockstep). Raises ConfigError when a value cannot be used.
     """
 
     ledger: Path
@@ -33,6 +36,8 @@ class SimulatorOptions:
     depth_usd: float = 250_000.0
     rate_limit: bool = True
     accounts: tuple[str, ...] = ()
+    abstraction: str = "disabled"
+    idle_close_s: float = 60.0
 
     def __post_init__(self) -> None:
         problems = []
@@ -51,6 +56,12 @@ class SimulatorOptions:
             problems.append(f"half_spread_bps: expected 0 to 1000, found {self.half_spread_bps}")
         if not self.depth_usd > 0:
             problems.append(f"depth_usd: expected more than 0, found {self.depth_usd}")
+        if self.abstraction not in MODES:
+            problems.append(
+                f"abstraction: expected one of {', '.join(MODES)}, found {self.abstraction}"
+            )
+        if not 0 <= self.idle_close_s <= 3_600:
+            problems.append(f"idle_close_s: expected 0 to 3600, found {self.idle_close_s}")
         problems += [
             f"account: expected 0x and 40 hex digits, found {account}"
             for account in self.accounts

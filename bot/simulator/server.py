@@ -8,42 +8,42 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import structlog
 from aiohttp import web
 
 from bot.domain.types import Ms, Symbol, Timeframe
 from bot.ports import Clock
-from bot.simulator.client import READ_LIMIT_S, Client, confirmed
+from bot.simulator.bars import PriceSource
+from bot.simulator.client import confirmed
 from bot.simulator.duties import Duties
 from bot.simulator.engine import Engine
-from bot.simulator.exchange import MALFORMED, Exchange, Malformed
-from bot.simulator.info import Info, RateWindow
+from bot.simulator.errors import Malformed
+from bot.simulator.exchange import Exchange
+from bot.simulator.info import Info
+from bot.simulator.limits import Limits
 from bot.simulator.options import SimulatorOptions
+from bot.simulator.sockets import Carry, Sockets, TooManyRequests
 from bot.simulator.stream import Stream
 from bot.simulator.wire import dumps
 from bot.simulator.world import World
 
 log = structlog.get_logger(__name__)
 
-MOST_CONNECTIONS = 10  # WebSockets of one client address (facts 5)
 BATCH_WEIGHT = 40  # an action weighs 1, and 1 more for so many entries
-
-
-class TooManyRequests(Exception):
-    """The window of this minute is full; answered with HTTP 429 and `null`."""
 
 
 class SimulatedExchange:
     """Hyperliquid's protocol over a simulated market.
 
-    Raises ConfigError when candle files, options or ledger cannot be used.
+    `source` replaces the prices that the options describe. Raises ConfigError when candle
+    files, options or ledger cannot be used.
     """
 
-    def __init__(self, options: SimulatorOptions, wall_now: Ms) -> None:
-        self._world = World(options, wall_now)
+    def __init__(
+        self, options: SimulatorOptions, wall_now: Ms, source: PriceSource | None = None
+    ) -> None:
+        self._world = World(options, wall_now, source)
         self.start_at: Ms = self._world.now
         self.interval: Timeframe | None = self._world.interval
         self.coins: tuple[Symbol, ...] = tuple(Symbol(c) for c in self._world.prices.coins)
@@ -53,11 +53,15 @@ class SimulatedExchange:
         self._info = Info(self._world)
         self._exchange = Exchange(self._world, self._engine)
         self._stream = Stream(self._world, self._info)
-        self._window = RateWindow()
+        self._limits = Limits(options.rate_limit)
+        self._sockets = Sockets(
+            self._world, self._stream, self._limits, self._ask, self._act_posted
+        )
         self._closing = asyncio.Event()
         self._runner: web.AppRunner | None = None
         self._clock: Clock | None = None
         self._drain = False
+        self.began_anew = self._world.began_anew
 
     async def serve(
         self, clock: Clock, host: str = "127.0.0.1", port: int = 0, *, drain: bool = False
@@ -125,50 +129,50 @@ class SimulatedExchange:
     async def _on_exchange(self, request: web.Request) -> web.Response:
         return await self._answer(request, self._act)
 
-    async def _answer(
-        self, request: web.Request, carry_out: Callable[[object], Awaitable[object]]
-    ) -> web.Response:
+    async def _answer(self, request: web.Request, carry_out: Carry) -> web.Response:
         with self._ready().busy():
             try:
                 body = json.loads(await request.read())
             except ValueError:
-                return web.Response(status=422, text=MALFORMED)
+                return web.Response(status=422, text=str(Malformed()))
             try:
-                return _json(await carry_out(body))
+                return _json(await carry_out(request.remote or "", body))
             except Malformed as problem:
                 return web.Response(status=422, text=str(problem))
             except TooManyRequests:
                 return _json(None, status=429)
 
-    async def _ask(self, body: object) -> object:
-        self._move_time()
-        self._admit(self._info.weight(body))
+    async def _ask(self, source: str, body: object) -> object:
+        world = self._world
+        world.move_to(self._ready().now())
+        if not self._limits.admits(source, world.now, self._info.weight(body)):
+            raise TooManyRequests
         answer = await self._info.answer(body)
         if isinstance(body, dict):
-            self._window.charge(self._world.now, self._info.extra_weight(body, answer))
-        if self._world.dirty.accounts:
-            self._world.save()
-            self._stream.on_events(self._world.take_events())
+            self._limits.charge(source, world.now, self._info.extra_weight(body, answer))
+        if world.dirty.accounts:
+            world.save()
+            self._stream.on_events(world.take_events())
         return answer
 
-    async def _act(self, body: object) -> object:
-        self._move_time()
-        self._admit(1 + self._exchange.batch_length(body) // BATCH_WEIGHT)
+    async def _act(self, source: str, body: object) -> object:
         try:
-            return self._exchange.handle(body, self._ready().wall())
+            return self._acted(source, body)
         finally:
-            self._world.save()
-            self._stream.on_events(self._world.take_events())
             if self._drain:
                 await confirmed(self._stream.clients)
 
-    def _admit(self, weight: int) -> None:
-        limited = self._world.options.rate_limit
-        if limited and not self._window.admits(self._world.now, weight):
+    def _acted(self, source: str, body: object) -> object:
+        world, clock = self._world, self._ready()
+        world.move_to(clock.now())
+        weight = 1 + self._exchange.batch_length(body) // BATCH_WEIGHT
+        if not self._limits.admits(source, world.now, weight):
             raise TooManyRequests
-
-    def _move_time(self) -> None:
-        self._world.now = Ms(max(self._world.now, self._ready().now()))
+        try:
+            return self._exchange.handle(body, clock.wall())
+        finally:
+            world.save()
+            self._stream.on_events(world.take_events())
 
     async def _on_clock(self, request: web.Request) -> web.Response:
         clock = self._ready()
@@ -182,79 +186,12 @@ class SimulatedExchange:
             }
         )
 
-    # --- the socket ---------------------------------------------------------------------
-
     async def _on_socket(self, request: web.Request) -> web.StreamResponse:
-        limited = self._world.options.rate_limit
-        if limited and len(self._stream.clients) >= MOST_CONNECTIONS:
-            return _json(None, status=429)
-        socket = web.WebSocketResponse(autoping=False)
-        await socket.prepare(request)
-        client = Client(socket)
-        self._stream.join(client)
-        writer = asyncio.create_task(client.write())
-        try:
-            await self._listen(client)
-        finally:
-            client.let_go()
-            self._stream.leave(client)
-            await writer
-        return socket
+        return await self._sockets.serve(request, self._ready(), drain=self._drain)
 
-    async def _listen(self, client: Client) -> None:
-        """Hear one message after the other; time stands still while one is worked on."""
-        clock = self._ready()
-        while (text := await client.read()) is not None:
-            if not text:
-                continue
-            with clock.busy():
-                await self._hear(client, text)
-                if self._drain:
-                    await self._read_back(client)
-
-    async def _read_back(self, client: Client) -> None:
-        """Go on hearing until the client has read the answers; this task is its reader."""
-        done = client.ask()
-        while not done.done():
-            try:
-                text = await client.read(READ_LIMIT_S)
-            except TimeoutError:
-                client.let_go()
-                return
-            if text:
-                await self._hear(client, text)
-                done = client.ask()
-
-    async def _hear(self, client: Client, text: str) -> None:
-        self._move_time()
-        post = self._stream.hear(client, text)
-        if post is not None:
-            response = await self._posted(post["request"])
-            client.send(dumps({"channel": "post", "data": {"id": post.get("id"), **response}}))
-
-    async def _posted(self, request: dict[str, Any]) -> dict[str, object]:
-        """A request that came over the socket."""
-        kind, payload = request.get("type"), request.get("payload")
-        try:
-            if kind == "info" and isinstance(payload, dict):
-                answer = await self._ask(payload)
-                body: object = {"type": payload.get("type"), "data": answer}
-                return {"response": {"type": "info", "payload": body}}
-            if kind == "action":
-                return {"response": {"type": "action", "payload": self._acted(payload)}}
-        except TooManyRequests:
-            return {"response": {"type": "error", "payload": "429 Too Many Requests: null"}}
-        except Malformed as problem:
-            return {"response": {"type": "error", "payload": f"422: {problem}"}}
-        return {"response": {"type": "error", "payload": f"422: {MALFORMED}"}}
-
-    def _acted(self, payload: object) -> object:
-        self._admit(1 + self._exchange.batch_length(payload) // BATCH_WEIGHT)
-        try:
-            return self._exchange.handle(payload, self._ready().wall())
-        finally:
-            self._world.save()
-            self._stream.on_events(self._world.take_events())
+    async def _act_posted(self, source: str, body: object) -> object:
+        """An action that came over a socket; its reader waits for the frames itself."""
+        return self._acted(source, body)
 
     def _ready(self) -> Clock:
         if self._clock is None:

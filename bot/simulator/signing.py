@@ -13,25 +13,40 @@ from eth_account import Account
 from eth_account.messages import encode_typed_data
 from eth_keys.exceptions import BadSignature
 from eth_utils.exceptions import ValidationError
-from hyperliquid.utils.signing import action_hash, construct_phantom_agent, l1_payload
+from hyperliquid.utils.signing import (
+    USD_CLASS_TRANSFER_SIGN_TYPES,
+    USER_SET_ABSTRACTION_SIGN_TYPES,
+    action_hash,
+    construct_phantom_agent,
+    l1_payload,
+    user_signed_payload,
+)
+
+from bot.simulator.errors import Error, Refused
 
 KEPT_NONCES = 100  # highest ones, by signer
 NONCE_PAST_MS = 2 * 86_400_000
 NONCE_AHEAD_MS = 86_400_000
 LOWERCASE = ("c", "cloid", "b", "oid")
+AGENT_FIELDS = [
+    {"name": "hyperliquidChain", "type": "string"},
+    {"name": "agentAddress", "type": "address"},
+    {"name": "agentName", "type": "string"},
+    {"name": "nonce", "type": "uint64"},
+]
+USER_SIGNED: dict[str, tuple[str, list[dict[str, str]]]] = {  # actions signed for a person to read
+    "approveAgent": ("ApproveAgent", AGENT_FIELDS),
+    "usdClassTransfer": ("UsdClassTransfer", USD_CLASS_TRANSFER_SIGN_TYPES),
+    "userSetAbstraction": ("UserSetAbstraction", USER_SET_ABSTRACTION_SIGN_TYPES),
+}
 DECIMALS = ("p", "s", "triggerPx")
 MALFORMED = (KeyError, TypeError, ValueError, OverflowError, AttributeError)
-NOT_RECOVERED = "Unable to recover signer"
-
-
-class Refused(Exception):
-    """The venue refuses a whole action; the text is its answer."""
 
 
 def recover(body: dict[str, Any]) -> str:
     """The address, in lower case, whose key signed these bytes.
 
-    The action is first brought into the form the venue hashes (lower-case ids, numbers
+    An L1 action is first brought into the form the venue hashes (lower-case ids, numbers
     without idle zeros). A local venue is never mainnet, so the source is "b". Raises
     Refused when nothing can be recovered.
     """
@@ -40,19 +55,35 @@ def recover(body: dict[str, Any]) -> str:
         # r and s come without leading zeros: integers, not fixed-width text
         vrs = (signature["v"], int(signature["r"], 16), int(signature["s"], 16))
         if vrs[0] not in (27, 28):
-            raise Refused(NOT_RECOVERED)
-        vault = body.get("vaultAddress")
-        digest = action_hash(
-            normal_form(body["action"]),
-            vault.lower() if vault else None,
-            body["nonce"],
-            body.get("expiresAfter"),
-        )
-        payload = l1_payload(construct_phantom_agent(digest, False))
+            raise Refused(Error.NOT_RECOVERED)
+        signed = USER_SIGNED.get(body["action"]["type"])
+        payload = _l1(body) if signed is None else _user(body, *signed)
         address = Account.recover_message(encode_typed_data(full_message=payload), vrs=vrs)
     except (BadSignature, ValidationError, *MALFORMED) as error:
-        raise Refused(NOT_RECOVERED) from error
+        raise Refused(Error.NOT_RECOVERED) from error
     return str(address).lower()
+
+
+def _l1(body: dict[str, Any]) -> dict[str, Any]:
+    vault = body.get("vaultAddress")
+    digest = action_hash(
+        normal_form(body["action"]),
+        vault.lower() if vault else None,
+        body["nonce"],
+        body.get("expiresAfter"),
+    )
+    return dict(l1_payload(construct_phantom_agent(digest, False)))
+
+
+def _user(body: dict[str, Any], name: str, fields: list[dict[str, str]]) -> dict[str, Any]:
+    action = body["action"]
+    if action["hyperliquidChain"] != "Testnet":
+        raise Refused(Error.OTHER_NETWORK)
+    if body["nonce"] != action["nonce"]:
+        raise Refused(Error.NONCE_MISMATCH)
+    # the SDK signs an empty agentName and then leaves it out of the body
+    message = {"agentName": ""} | action if name == "ApproveAgent" else action
+    return dict(user_signed_payload(f"HyperliquidTransaction:{name}", fields, message))
 
 
 def normal_form(value: Any, key: str = "") -> Any:
@@ -80,14 +111,14 @@ class Nonces:
         `wall` is the venue's clock in ms, never scaled.
         """
         if nonce <= wall - NONCE_PAST_MS:
-            raise Refused(f"Invalid nonce: nonce too low {nonce} < {wall - NONCE_PAST_MS}")
+            raise Refused(Error.NONCE_LOW, nonce=nonce, bound=wall - NONCE_PAST_MS)
         if nonce >= wall + NONCE_AHEAD_MS:
-            raise Refused(f"Invalid nonce: nonce too high {nonce} > {wall + NONCE_AHEAD_MS}")
+            raise Refused(Error.NONCE_HIGH, nonce=nonce, bound=wall + NONCE_AHEAD_MS)
         used = self._used.setdefault(signer, [])
         if nonce in used:
-            raise Refused(f"Invalid nonce: duplicate nonce {nonce}")
+            raise Refused(Error.NONCE_TWICE, nonce=nonce)
         if len(used) >= KEPT_NONCES and nonce <= used[0]:
-            raise Refused(f"Invalid nonce: nonce too low {nonce} < {used[0]}")
+            raise Refused(Error.NONCE_LOW, nonce=nonce, bound=used[0])
         insort(used, nonce)
         del used[:-KEPT_NONCES]
         return used

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 from bot.simulator.accounts import AccountState, Row
 from bot.simulator.bars import Quote, Rolling
 from bot.simulator.client import Client
+from bot.simulator.errors import Error
 from bot.simulator.info import Info
 from bot.simulator.market_info import INTERVALS, OTHER_INTERVALS
 from bot.simulator.options import is_address
-from bot.simulator.wire import candle, dumps
+from bot.simulator.wire import candle_frame, dumps, error
 from bot.simulator.world import Event, World
 
 OF_ALL = ("allMids",)
@@ -32,7 +33,7 @@ OF_USER = (
 )
 OF_BOTH = ("activeAssetData",)
 SHOWN = (*OF_ALL, *OF_COIN, *OF_BOTH, "webData2")  # channels that show how things stand
-MOST_USERS = 10  # a connection (facts 5)
+MOST_USERS = 10  # of a client address (facts 5; 15 seen)
 MOST_SUBSCRIPTIONS = 1_000
 
 
@@ -54,16 +55,20 @@ class Stream:
         self._rolling = Rolling(world.source)
         self._keys: dict[Key, dict[Client, None]] = {}
         self._clients: dict[Client, dict[Key, None]] = {}
+        self._sources: dict[Client, str] = {}
         self._last: dict[Key, str] = {}
 
     @property
     def clients(self) -> list[Client]:
         return list(self._clients)
 
-    def join(self, client: Client) -> None:
+    def join(self, client: Client, source: str = "") -> None:
+        """A client that connected from the address `source`, by which it is limited."""
         self._clients[client] = {}
+        self._sources[client] = source
 
     def leave(self, client: Client) -> None:
+        self._sources.pop(client, None)
         for key in self._clients.pop(client, {}):
             self._drop(client, key)
 
@@ -83,28 +88,27 @@ class Stream:
         elif method == "post" and isinstance(message.get("request"), dict):
             return dict(message)
         else:
-            quoted = f"Error parsing JSON into valid websocket request: {text}"
-            client.send(_frame("error", quoted))
+            client.send(error(Error.UNREADABLE.says(text=text)))
         return None
 
     def _change(self, client: Client, method: str, wish: object) -> None:
         quoted, key = dumps(wish), self._key(wish)
         if key is None:
-            client.send(_frame("error", f"Invalid subscription {quoted}"))
+            client.send(error(Error.INVALID.says(wish=quoted)))
             return
         mine = self._clients[client]
         if method == "unsubscribe":
             if key not in mine:
-                client.send(_frame("error", f"Already unsubscribed: {quoted}"))
+                client.send(error(Error.UNSUBSCRIBED.says(wish=quoted)))
                 return
             del mine[key]
             self._drop(client, key)
             client.send(_frame("subscriptionResponse", {"method": method, "subscription": wish}))
             return
         if key in mine:
-            client.send(_frame("error", f"Already subscribed: {quoted}"))
+            client.send(error(Error.SUBSCRIBED.says(wish=quoted)))
             return
-        if self._world.options.rate_limit and self._too_many(client, mine, key):
+        if self._world.options.rate_limit and self._too_many(client, key):
             return
         mine[key] = None
         self._keys.setdefault(key, {})[client] = None
@@ -112,14 +116,21 @@ class Stream:
         for frame in self._first(key):
             client.send(frame)
 
-    def _too_many(self, client: Client, mine: Mapping[Key, None], key: Key) -> bool:
-        users = {known.user for known in mine if known.user}
+    def _too_many(self, client: Client, key: Key) -> bool:
+        """Whether the client's address has as much as it may have, over all connections."""
+        source = self._sources[client]
+        known = [
+            key
+            for other, keys in self._clients.items()
+            if self._sources[other] == source
+            for key in keys
+        ]
+        users = {other.user for other in known if other.user}
         if key.user and key.user not in users and len(users) >= MOST_USERS:
-            client.send(_frame("error", f"Cannot track more than {MOST_USERS} total users."))
+            client.send(error(Error.USERS.says(limit=MOST_USERS)))
             return True
-        if sum(len(keys) for keys in self._clients.values()) >= MOST_SUBSCRIPTIONS:
-            text = f"Cannot subscribe to more than {MOST_SUBSCRIPTIONS} channels."
-            client.send(_frame("error", text))
+        if len(known) >= MOST_SUBSCRIPTIONS:
+            client.send(error(Error.SUBSCRIPTIONS.says(limit=MOST_SUBSCRIPTIONS)))
             return True
         return False
 
@@ -266,7 +277,7 @@ class Stream:
         bar = self._rolling.state(key.coin, length, self._world.index)
         if bar is None:
             return None
-        return _frame("candle", candle(key.coin, key.interval, length, bar))
+        return candle_frame(key.coin, key.interval, length, bar)
 
     def _trade(self, quote: Quote) -> Row:
         index = self._world.index

@@ -16,6 +16,11 @@ USD_STEP = Decimal("0.000001")
 dumps = json.JSONEncoder(separators=(",", ":")).encode  # JSON without blanks
 
 
+def error(text: str) -> str:
+    """A frame of the WebSocket's channel `error`."""
+    return dumps({"channel": "error", "data": text})
+
+
 def number(value: Decimal) -> str:
     """A price, size or rate: no exponent, no idle zeros, at least one decimal."""
     text = format(value, "f")
@@ -58,3 +63,12 @@ def candle(coin: str, interval: str, interval_ms: int, bar: Bar) -> dict[str, ob
         "v": volume(bar.v),
         "n": bar.n,
     }
+
+
+def candle_frame(coin: str, interval: str, interval_ms: int, bar: Bar) -> str:
+    """The frame of channel `candle`, as `dumps` would write it: the stream's hottest line."""
+    return (
+        f'{{"channel":"candle","data":{{"t":{bar.t},"T":{bar.t + interval_ms - 1},'
+        f'"s":"{coin}","i":"{interval}","o":"{real(bar.o)}","c":"{real(bar.c)}",'
+        f'"h":"{real(bar.h)}","l":"{real(bar.l)}","v":"{volume(bar.v)}","n":{bar.n}}}}}'
+    )

@@ -54,6 +54,7 @@ class World:
         if state.get("ended"):
             self.ledger.reset()
             state = {}
+        self.began_anew = not state  # nothing of an earlier world is known
         if given is not None:
             self.epoch = Ms(int(state.get("epoch", given.start_at)))
         self.now = Ms(int(state.get("now", self.source.start_at)))
@@ -83,10 +84,22 @@ class World:
         account = self.accounts.get(address)
         if account is None:
             account = self.accounts[address] = AccountState(address, self.options.balance)
+            account.abstraction = self.options.abstraction
             deposit = {"type": "deposit", "usdc": str(self.options.balance)}
             self.tell(address, "update", {"time": self.now, "hash": self.hash(), "delta": deposit})
             self.touched(account)
         return account
+
+    def move_to(self, now: int) -> None:
+        """Market time goes on, never back."""
+        self.now = Ms(max(self.now, now))
+
+    def master(self, address: str) -> AccountState | None:
+        """The account for which this address trades as an agent."""
+        for account in self.accounts.values():
+            if any(agent.address == address for agent in account.agents):
+                return account
+        return None
 
     def save(self) -> None:
         """Write what changed; returns when a killed process would find it."""

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import AsyncIterator
 from decimal import Decimal
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import setup_database
-from bot.adapters.store import Store, StoreOptions, open_store
+from bot.adapters.store import Store
 from bot.domain.types import Bars, Ms, OrderStatus, Symbol, Timeframe
 from bot.ports import CandleStore, Changes, Journal, TraceStore
+from tests.postgres import postgres
+from tests.unit.adapters.store.conftest import (
+    clock,
+    database,
+    database_url,
+    opener,
+    prepared,
+    store,
+    template,
+)
 from tests.unit.adapters.store.fakes import (
     AT,
     BTC,
     TRACE,
-    FakeClock,
     fill,
     order,
     payment,
@@ -30,23 +35,17 @@ from tests.unit.adapters.store.fakes import (
 STEP = Timeframe.M5.ms
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with the schema, made once."""
-    path = tmp_path_factory.mktemp("contract") / "keel.db"
-    setup_database.set_up(path)
-    return path
-
-
-@pytest.fixture(params=["sqlite"])
-async def store(
-    request: pytest.FixtureRequest, tmp_path: Path, empty: Path
-) -> AsyncIterator[Store]:
-    shutil.copyfile(empty, tmp_path / "keel.db")
-    url = {"sqlite": f"sqlite+aiosqlite:///{tmp_path / 'keel.db'}"}[request.param]
-    opened = await open_store(StoreOptions(url, tmp_path), FakeClock())
-    yield opened
-    await opened.close()
+# The same fixtures as the store's own tests: a file, and a database on a server.
+__all__ = [
+    "clock",
+    "database",
+    "database_url",
+    "opener",
+    "postgres",
+    "prepared",
+    "store",
+    "template",
+]
 
 
 @pytest.fixture

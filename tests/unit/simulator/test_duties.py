@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bot.domain.types import Ms
 from bot.simulator.prices import HOUR_MS, funding_due
 from tests.unit.simulator.given import BTC, ETH, START, TICK_MS, Venue, cloid, limit, trigger
 
@@ -228,3 +230,46 @@ def test_scheduled_cancel_needs_volume_and_then_cancels_orders_only(venue: Venue
     venue.tick()
     assert venue.status(cloid(1)) == "scheduledCancel"
     assert venue.size("ETH") == 1
+
+
+def test_ten_scheduled_cancels_fire_a_day_of_market_time(venue: Venue) -> None:
+    """The eleventh is refused until 00:00 UTC; taking one back never is."""
+    account = venue.world.accounts[venue.user]
+    account.volume = D(1_000_000)
+
+    def schedule() -> dict[str, Any]:
+        return venue.act({"type": "scheduleCancel", "time": venue.world.now + 5_000})
+
+    for _ in range(10):
+        assert schedule()["status"] == "ok"
+        venue.tick()
+    text = "Too many scheduled cancels triggered for the day. Limit is 10."
+    assert schedule() == {"status": "err", "response": text}
+    assert venue.act({"type": "scheduleCancel"})["status"] == "ok"
+    midnight = venue.world.now - venue.world.now % 86_400_000 + 86_400_000
+    venue.world.now = Ms(midnight - 1)
+    assert schedule()["status"] == "err"
+    venue.world.now = Ms(midnight)
+    assert schedule()["status"] == "ok"
+
+
+def test_a_scheduled_cancel_taken_back_does_not_fire(venue: Venue) -> None:
+    venue.world.accounts[venue.user].volume = D(1_000_000)
+    venue.place(limit(ETH, "1", "2900", cloid=cloid(1)))
+    venue.act({"type": "scheduleCancel", "time": venue.world.now + 5_000})
+    venue.act({"type": "scheduleCancel"})
+    for _ in range(3):
+        venue.tick()
+    assert venue.status(cloid(1)) == "open"
+    assert venue.world.accounts[venue.user].cancels_fired == (0, 0)
+
+
+def test_a_million_must_have_been_traded_to_schedule_or_take_back(venue: Venue) -> None:
+    """Required and Traded, in dollars and cents."""
+    venue.world.accounts[venue.user].volume = D("999999.994")
+    text = (
+        "Cannot set scheduled cancel time until enough volume traded. "
+        "Required: $1000000. Traded: $999999.99."
+    )
+    for action in ({"type": "scheduleCancel"}, {"type": "scheduleCancel", "time": 2**50}):
+        assert venue.act(action) == {"status": "err", "response": text}

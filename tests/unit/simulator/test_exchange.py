@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from eth_account import Account
 
-from bot.simulator.exchange import MALFORMED, Malformed
+from bot.domain.types import Ms
+from bot.simulator.errors import Error, Malformed
 from bot.simulator.signing import recover
 from tests.unit.simulator.given import ETH, KEY, OTHER_KEY, WALL, Venue, cloid, limit
 
@@ -172,7 +175,7 @@ def test_an_exhausted_address_passes_once_in_ten_seconds(venue: Venue) -> None:
 )
 def test_what_is_no_action_is_malformed(venue: Venue, change: dict[str, Any]) -> None:
     body = venue.signed(change.get("action") or NOOP) | change
-    with pytest.raises(Malformed, match=MALFORMED):
+    with pytest.raises(Malformed, match=Error.MALFORMED.says()):
         venue.exchange.handle(body, WALL)
 
 
@@ -195,3 +198,66 @@ def test_what_is_no_order_is_malformed(venue: Venue, order: dict[str, Any]) -> N
 def test_answers_are_json(venue: Venue) -> None:
     answer = venue.act({"type": "order", "orders": [limit(ETH, "1", "2900")], "grouping": "na"})
     assert json.loads(json.dumps(answer)) == answer
+
+
+def test_cancels_go_on_when_orders_may_not(venue: Venue) -> None:
+    """Up to min(cap + 100,000, 2 cap); userRateLimit shows what was counted."""
+    account = venue.world.accounts[venue.user]
+    account.requests, account.last_pass = 19_998, venue.world.now
+    cancel = {"type": "cancel", "cancels": [{"a": ETH, "o": 1}, {"a": ETH, "o": 2}]}
+    assert venue.act(cancel)["status"] == "ok"
+    assert venue.ask("userRateLimit")["nRequestsUsed"] == 20_000
+    text = "Too many cumulative requests sent (20002 > 20000) for cumulative volume traded $0.00."
+    assert error(venue.act(cancel)).startswith(text)
+    account.volume = Decimal(150_000)
+    assert venue.ask("userRateLimit")["nRequestsCap"] == 160_000
+    account.requests = 260_000
+    assert error(venue.act(cancel)).startswith("Too many cumulative requests sent (260002 > 260000")
+
+
+def test_refusals_neither_cost_nor_restart_the_pause(venue: Venue) -> None:
+    """One action in 10 s, however often one asks meanwhile."""
+    account = venue.world.accounts[venue.user]
+    account.requests, account.last_pass = 10_000, venue.world.now
+    for ms in (0, 5_000, 9_999):
+        venue.world.now = Ms(account.last_pass + ms)
+        assert error(venue.act(NOOP)).startswith("Too many cumulative requests")
+    assert account.requests == 10_000
+    venue.world.now = Ms(account.last_pass + 10_000)
+    assert venue.act(NOOP)["status"] == "ok"
+    assert error(venue.act(NOOP)).startswith("Too many cumulative requests")
+
+
+def test_every_usdc_traded_frees_a_request(venue: Venue) -> None:
+    account = venue.world.accounts[venue.user]
+    account.requests, account.last_pass, account.volume = 10_000, venue.world.now, Decimal("1.9")
+    assert venue.act(NOOP)["status"] == "ok"
+    assert error(venue.act(NOOP)).startswith("Too many cumulative requests sent (10002 > 10001)")
+
+
+def test_a_stale_action_costs_five(venue: Venue) -> None:
+    before = venue.ask("userRateLimit")["nRequestsUsed"]
+    venue.act(NOOP, expires=WALL - 1)
+    assert venue.ask("userRateLimit")["nRequestsUsed"] == before + 5
+
+
+def test_the_budget_can_be_switched_off(tmp_path: Path) -> None:
+    venue = Venue(tmp_path, rate_limit=False)
+    venue.world.accounts[venue.user].requests = 50_000
+    assert venue.act(NOOP)["status"] == venue.act(NOOP)["status"] == "ok"
+    venue.world.ledger.close()
+
+
+def test_open_orders_are_bounded_by_volume(tmp_path: Path) -> None:
+    """1,000 and one more for each 5 M USDC; what only reduces has no such bonus."""
+    venue = Venue(tmp_path, rate_limit=False, balance=Decimal(100_000_000))
+    venue.place(limit(ETH, "1", "3010", "Ioc"))
+    for _ in range(5):
+        venue.place(*[limit(ETH, "0.01", "2900")] * 200)
+    text = {"error": f"Too many open orders asset={ETH}"}
+    assert venue.place(limit(ETH, "0.01", "2900")) == [text]
+    venue.world.accounts[venue.user].volume = Decimal(5_000_000)
+    assert venue.place(limit(ETH, "-1", "3100", reduce_only=True)) == [text]
+    assert "resting" in venue.place(limit(ETH, "0.01", "2900"))[0]
+    assert venue.place(limit(ETH, "0.01", "2900")) == [text]
+    venue.world.ledger.close()

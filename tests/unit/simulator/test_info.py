@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bot.simulator.exchange import Malformed
-from bot.simulator.info import RateWindow
+from bot.simulator.errors import Malformed
+from bot.simulator.limits import RateWindow
 from tests.unit.simulator.given import BTC, ETH, START, Venue, cloid, limit, trigger
 
 OLDER_KEYS = {"maxTradeSzs", "onlyIsolated", "isDelisted", "maker"}  # of 2023, or not needed
@@ -193,7 +193,7 @@ def test_settings_of_an_account(busy: Venue) -> None:
     assert ask(busy, "perpDexs") == [None]
     assert ask(busy, "exchangeStatus") == {"time": busy.world.now, "specialStatuses": None}
     limits = busy.ask("userRateLimit")
-    assert limits["nRequestsUsed"] == 4
+    assert limits["nRequestsUsed"] == 5  # four orders and a change of leverage
     assert limits["nRequestsCap"] == 10_000 + int(Decimal(limits["cumVlm"]))
 
 

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from bot.simulator.__main__ import main
+from bot.simulator.errors import table
 from tests.unit.simulator.given import Venue, limit, walk, write_candles
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -134,3 +136,20 @@ def test_bad_input_ends_with_two_and_one_line(
     assert "Traceback" not in errors
     if "--speed" not in arguments:
         assert len(lines) == 1
+
+
+def test_the_flags_reach_the_world(tmp_path: Path) -> None:
+    """Mode of accounts, and no limits: 70 heavy questions pass."""
+    flags = ("--abstraction", "unifiedAccount", "--no-rate-limit", "--balance", "77")
+    with simulator(tmp_path / "s.db", *flags) as (_, port):
+        asked = {"type": "userAbstraction", "user": "0x" + "ab" * 20}
+        assert post(port, "/info", asked) == "unifiedAccount"
+        [row] = post(port, "/info", asked | {"type": "spotClearinghouseState"})["balances"]
+        assert row["total"] == "77.0"
+        for _ in range(70):
+            post(port, "/info", {"type": "meta"})
+
+
+def test_the_table_of_errors_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--errors"]) == 0
+    assert capsys.readouterr().out == table()

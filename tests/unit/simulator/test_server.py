@@ -154,7 +154,7 @@ async def test_a_candle_world_plays_to_its_end_and_then_stands_still(tmp_path: P
 
 async def test_the_socket_carries_frames_acks_and_posts(tmp_path: Path) -> None:
     file = write_candles(tmp_path / "ETH-5m.csv", walk(40))
-    options = SimulatorOptions(tmp_path / "s.db", candles=(file,))
+    options = SimulatorOptions(tmp_path / "s.db", candles=(file,), idle_close_s=0)
     async with served(options) as (exchange, client):
         clock = client.clock
         assert isinstance(clock, ManualClock)

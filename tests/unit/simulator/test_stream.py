@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from bot.domain.types import Ms
+from bot.simulator.bars import Bar
 from bot.simulator.stream import Stream
+from bot.simulator.wire import candle, candle_frame, dumps
 from tests.unit.simulator.given import ETH, Venue, cloid, limit
 
 
@@ -147,6 +149,13 @@ def test_a_candle_frame_is_one_object_of_strings(wired: Wired) -> None:
     assert frame["c"] == "3020.0" and frame["t"] % 300_000 == 0
     assert frame["T"] == frame["t"] + 299_999
     assert all(isinstance(frame[key], str) for key in "ochlv") and isinstance(frame["n"], int)
+
+
+def test_candle_frames_are_written_as_json_would_be(wired: Wired) -> None:
+    """The frame is put together by hand; a snapshot's row is not."""
+    bar = Bar(1_790_000_040_000, 0.0000123, 3000.5, 1e-05, 64_000.0, 123_456_789, 7)
+    plain = dumps({"channel": "candle", "data": candle("ETH", "1m", 60_000, bar)})
+    assert candle_frame("ETH", "1m", 60_000, bar) == plain
 
 
 def test_a_fill_is_told_on_every_channel_of_the_user(wired: Wired) -> None:
