@@ -179,7 +179,7 @@ class Changes:
     """Money rows that belong together: written in one transaction, or not at all.
 
     Orders are upserted by cloid, fills and funding inserted once (their keys decide),
-    positions upserted by symbol and deleted for `flat`, trades inserted once, `state`
+    positions and trades upserted by their keys, positions deleted for `flat`, `state`
     upserted by key (JSON-able values: guards, trading state, counters).
     """
 
@@ -220,6 +220,33 @@ class Journal(Protocol):
     async def recover(self) -> Recovered: ...
 
     async def orders_of(self, trace_id: TraceId) -> tuple[Order, ...]: ...
+
+
+class MoneySpool(Protocol):
+    """Takes money rows in their order while the database is away, and gives them back once."""
+
+    @property
+    def pending(self) -> int:
+        """Rows that wait for the database."""
+        ...
+
+    def append(self, changes: Changes) -> None:
+        """Take rows at once; they survive the process, and after `sync` the machine.
+
+        Raises TransientError when they cannot be kept, InvariantBroken when no table takes them.
+        """
+        ...
+
+    async def sync(self) -> None:
+        """Return when all that was appended is on the disk. Raises TransientError."""
+        ...
+
+    async def catch_up(self) -> None:
+        """Write all that waits, in order and once; with nothing waiting, prove that one can.
+
+        Raises TransientError while the database is away.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)

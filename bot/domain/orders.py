@@ -199,6 +199,13 @@ def filled(order: Order, fill: Fill, at: Ms) -> Order:
     return _move(counted, OrderStatus.FILLED if whole else OrderStatus.PARTIAL, at)
 
 
+def counted(order: Order) -> bool:
+    """Whether every execution that the venue has owned up to was told to us one by one."""
+    total = sum((size for _, _, size, _ in order.executions), ZERO)
+    whole = order.status is OrderStatus.FILLED
+    return total >= (order.quantity if whole else order.filled)
+
+
 def _identified(order: Order, venue_id: int | None) -> Order:
     if venue_id is None or order.venue_id is not None:
         return order

@@ -127,6 +127,22 @@ def apply_fill(
     return _reduced(position, fill, opening.exit_reason)
 
 
+def own_share(fill: Fill, held: Position) -> Fill:
+    """The part of a closing fill that is ours, where the venue closed more than we hold.
+
+    A position stop covers the venue's whole position; what a stranger added goes with it.
+    """
+    if fill.quantity <= held.quantity:
+        return fill
+    share = held.quantity / fill.quantity
+    return replace(
+        fill,
+        quantity=held.quantity,
+        fee=fill.fee * share,
+        closed_pnl=fill.closed_pnl * share,
+    )
+
+
 def apply_funding(position: Position, funding: Funding) -> Position:
     """Add one funding payment. Raises InvariantBroken for another symbol's."""
     if position.symbol != funding.symbol:
@@ -134,6 +150,22 @@ def apply_funding(position: Position, funding: Funding) -> Position:
             f"funding of {funding.symbol} at {funding.at} met the position of {position.symbol}"
         )
     return replace(position, funding=position.funding + funding.usd)
+
+
+def payer(
+    funding: Funding, position: Position | None, closed: Iterable[Trade]
+) -> Position | Trade | None:
+    """Who paid: the position that was open then, else the trade that ended meanwhile.
+
+    The venue promises no order between a payment and the fill that closes the position.
+    `closed`: newest first. A payment of nobody's time goes to the open position.
+    """
+    if position is not None and position.opened_at <= funding.at:
+        return position
+    for trade in closed:
+        if trade.symbol == funding.symbol and trade.opened_at <= funding.at <= trade.closed_at:
+            return trade
+    return position
 
 
 def unrealised(position: Position, mark: Decimal) -> Decimal:
@@ -166,6 +198,12 @@ def equity(
             raise InvariantBroken(f"no mark for the open position in {position.symbol}")
         total += unrealised(position, mark)
     return total
+
+
+def to_micro_cents(value: Decimal) -> Decimal:
+    """Cut the digits beyond the eighth decimal, which come from divisions and are no money."""
+    exponent = value.as_tuple().exponent
+    return round(value, 8) if isinstance(exponent, int) and exponent < -8 else value
 
 
 def sizing_capital(

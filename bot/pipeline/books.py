@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 
@@ -19,20 +19,19 @@ from bot.domain.errors import InvariantBroken
 from bot.domain.portfolio import (
     Ledger,
     Opening,
-    PortfolioView,
     Reservation,
     apply_fill,
     apply_funding,
     booked,
     equity,
-    sizing_capital,
+    own_share,
+    payer,
+    to_micro_cents,
 )
-from bot.domain.protection import Guard, guard_for, guard_to_mapping, stop_reason
+from bot.domain.protection import Guard, guard_for, guard_to_mapping
 from bot.domain.sizing import exact
 from bot.domain.types import (
-    ZERO,
     Cloid,
-    ExitReason,
     Fill,
     Funding,
     Leg,
@@ -44,8 +43,10 @@ from bot.domain.types import (
     Symbol,
     TraceId,
     Trade,
+    TradingState,
     VenueOrder,
 )
+from bot.pipeline.endings import why_closed
 from bot.pipeline.facts import Facts
 from bot.pipeline.plans import Plan, plan_to_mapping
 from bot.pipeline.pulse import Pulse
@@ -83,6 +84,7 @@ class Books:
         self.plans: dict[Symbol, Plan] = {}
         self.reservations: dict[Cloid, Reservation] = {}
         self.decided: dict[Symbol, Ms] = {}
+        self.intents: dict[Symbol, TraceId] = {}  # of the last entry, as of the start
         self.entry_times: deque[Ms] = deque(maxlen=1_000)
         self.trades: deque[Trade] = deque(maxlen=RECENT_TRADES)
         self.closed_trades = 0
@@ -130,6 +132,11 @@ class Books:
         ]
         return max(used, default=-1) + 1
 
+    def symbols(self) -> tuple[Symbol, ...]:
+        """Symbols that are held, or will be if an entry on its way fills."""
+        reserved = (taken.symbol for taken in self.reservations.values())
+        return tuple(dict.fromkeys((*self.positions, *reserved)))
+
     def marks(self) -> dict[Symbol, Decimal]:
         """Mark prices of the open positions; the entry price where none came yet."""
         found: dict[Symbol, Decimal] = {}
@@ -139,36 +146,8 @@ class Books:
         return found
 
     def equity(self) -> Decimal:
-        return equity(self.ledger, self.positions.values(), self.marks())
-
-    def view(self, correlations: Iterable[tuple[Symbol, Symbol, float]]) -> PortfolioView:
-        """The account as sizing and the risk gate see it now."""
-        now = self._clock.now()
-        worth = self.equity()
-        used = sum(
-            (
-                position.quantity * position.entry_price / self._leverage(symbol)
-                for symbol, position in self.positions.items()
-            ),
-            ZERO,
-        )
-        return PortfolioView(
-            equity=worth,
-            capital=sizing_capital(self.initial, worth, self.ledger.net, self.closed_trades),
-            free_margin=worth - used,
-            positions=dict(self.positions),
-            reservations=tuple(self.reservations.values()),
-            entry_times=tuple(at for at in self.entry_times if now - at < HOUR_MS),
-            closed_trades=self.closed_trades,
-            blocked=dict(self.safety.blocked),
-            state=self.safety.state,
-            breakers_open=self.safety.open_codes(now),
-            correlations=tuple(correlations),
-        )
-
-    def _leverage(self, symbol: Symbol) -> int:
-        plan = self.plans.get(symbol)
-        return plan.leverage if plan is not None else 1
+        """Worth of the account at the marks, USD."""
+        return to_micro_cents(equity(self.ledger, self.positions.values(), self.marks()))
 
     # --- what we are about to do ------------------------------------------------------
 
@@ -177,6 +156,7 @@ class Books:
         state: dict[str, object] = {}
         if plan is not None:
             state[f"plan:{plan.symbol}"] = plan_to_mapping(plan)
+            state[f"intent:{plan.symbol}"] = str(plan.trace_id)
         await self._rows.ahead(Changes(orders=orders, state=state or None))
         self.remember(orders, plan)
 
@@ -227,7 +207,9 @@ class Books:
         """Keep the state of care for a position."""
         before = self.guards.get(guard.symbol)
         self.guards[guard.symbol] = guard
-        if before is None or guard_to_mapping(before) != guard_to_mapping(guard):
+        # The best price alone is no reason for a row: it moves with every tick.
+        known = before is not None and replace(before, best=guard.best)
+        if not known or guard_to_mapping(known) != guard_to_mapping(guard):
             self._rows.behind(Changes(state={f"guard:{guard.symbol}": guard_to_mapping(guard)}))
 
     # --- what has happened --------------------------------------------------------------
@@ -259,10 +241,25 @@ class Books:
             order = life.filled(order, fill, fill.at)
             self._keep(order)
             changed = (order,)
-            if order.leg is Leg.ENTRY:
-                self.release(order.cloid)
-        self._fold(fill, order, changed)
+        held = self.positions.get(fill.symbol)
+        if held is not None and self._reduces(fill) and fill.quantity > held.quantity:
+            self.safety.block(fill.symbol, f"foreign fill in {fill.fill_id}: more than we held")
+            fill = own_share(fill, held)
+        try:
+            self._fold(fill, order, changed)
+        except InvariantBroken as error:
+            self._unfolded(fill, changed, error)
+            return False
+        if order is not None and order.leg is Leg.ENTRY and order.status.terminal:
+            self._entry_over(order)
         return True
+
+    def _unfolded(self, fill: Fill, changed: tuple[Order, ...], error: InvariantBroken) -> None:
+        """A fill that fits no position of ours: kept as a row, and nothing is opened any more."""
+        log.error("fill_not_folded", symbol=fill.symbol, fill_id=fill.fill_id, error=str(error))
+        self._rows.behind(Changes(orders=changed, fills=(fill,)))
+        self.safety.block(fill.symbol, str(error))
+        self.safety.set_state(TradingState.HALTED, str(error))
 
     def funded(self, funding: Funding) -> bool:
         """Fold one funding payment, once."""
@@ -272,14 +269,26 @@ class Books:
         self.funding_keys.add(key)
         self.last_funding_at = max(self.last_funding_at, funding.at)
         self.ledger = booked(self.ledger, (), (funding,))
-        position = self.positions.get(funding.symbol)
-        if position is not None:
-            position = apply_funding(position, funding)
-            self.positions[funding.symbol] = position
-        self._rows.behind(
-            Changes(funding=(funding,), positions=(position,) if position is not None else ())
-        )
+        last = sorted(symbol for symbol, at in self.funding_keys if at == self.last_funding_at)
+        held, late = self._paid_by(funding)
+        # A start asks from the last payment's time on, and must know which of them are in.
+        state = {"funded": last}
+        changes = Changes(funding=(funding,), positions=held, trades=late, state=state)
+        self._rows.behind(changes)
         return True
+
+    def _paid_by(self, funding: Funding) -> tuple[tuple[Position, ...], tuple[Trade, ...]]:
+        """Add a payment to the position or trade it belongs to; what changed."""
+        symbol = funding.symbol
+        match payer(funding, self.positions.get(symbol), reversed(self.trades)):
+            case Position() as position:
+                self.positions[symbol] = apply_funding(position, funding)
+                return (self.positions[symbol],), ()
+            case Trade() as trade:
+                after = replace(trade, funding=trade.funding + funding.usd)
+                self.trades[self.trades.index(trade)] = after
+                return (), (after,)
+        return (), ()
 
     def _fold(self, fill: Fill, order: Order | None, changed: tuple[Order, ...]) -> None:
         symbol = fill.symbol
@@ -310,8 +319,7 @@ class Books:
         held = self.positions.get(fill.symbol)
         if held is None:
             return False
-        against = fill.is_buy == (held.side is Side.SHORT)
-        return against and fill.quantity <= held.quantity
+        return fill.is_buy == (held.side is Side.SHORT)
 
     def _opening(self, fill: Fill, order: Order | None) -> Opening:
         plan = self.plans.get(fill.symbol)
@@ -321,23 +329,8 @@ class Books:
             known = plan or position
             trace_id = known.trace_id if known is not None else TraceId(f"{fill.symbol}-unknown-0")
         strategy = plan.strategy if plan is not None else "unknown"
-        return Opening(trace_id, strategy, self._exit_reason(fill, order))
-
-    def _exit_reason(self, fill: Fill, order: Order | None) -> ExitReason:
-        if fill.liquidation:
-            return ExitReason.LIQUIDATION
-        if order is None or not self._reduces(fill):
-            return ExitReason.VENUE
-        match order.leg:
-            case Leg.STOP:
-                guard = self.guards.get(fill.symbol)
-                return stop_reason(guard) if guard is not None else ExitReason.STOP
-            case Leg.TARGET:
-                return ExitReason.TARGET
-            case Leg.EXIT:
-                return ExitReason(order.reason) if order.reason else ExitReason.MANUAL
-            case Leg.ENTRY:
-                raise InvariantBroken(f"entry {order.cloid} reduced the {fill.symbol} position")
+        order = order if self._reduces(fill) else None
+        return Opening(trace_id, strategy, why_closed(fill, order, self.guards.get(fill.symbol)))
 
     def _begin_guard(self, position: Position) -> Mapping[str, object]:
         plan = self.plans.get(position.symbol)
@@ -373,8 +366,13 @@ class Books:
         }
 
     def _entry_over(self, order: Order) -> None:
-        """An entry came to its end: give its exposure back; without a fill the plan goes too."""
-        self.release(order.cloid)
+        """An entry came to its end: without a fill its plan goes too.
+
+        Its exposure is given back once every fill is in the position: in between it would
+        count for nothing.
+        """
+        if life.counted(order):
+            self.release(order.cloid)
         plan = self.plans.get(order.symbol)
         unfilled = order.filled == 0 and order.symbol not in self.positions
         if unfilled and plan is not None and plan.entry_cloid == order.cloid:
@@ -391,8 +389,3 @@ class Books:
                 break
             del self.orders[oldest.cloid]
             self._by_venue_id.pop(oldest.venue_id or -1, None)
-
-
-def never_sent(orders: Iterable[Order], why: str, at: Ms) -> tuple[Order, ...]:
-    """Orders that provably do not exist at the venue."""
-    return tuple(replace(life.rejected(order, why, at)) for order in orders)

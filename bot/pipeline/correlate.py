@@ -23,7 +23,7 @@ class Correlations:
     def with_held(
         self, symbol: Symbol, held: Iterable[Symbol]
     ) -> tuple[tuple[Symbol, Symbol, float], ...]:
-        """Each held symbol against `symbol`, sorted by name; unknown pairs are left out."""
+        """Each symbol held or reserved against `symbol`, by name; unknown pairs are left out."""
         ours = self._bars.get(symbol)
         if ours is None:
             return ()

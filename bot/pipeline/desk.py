@@ -19,6 +19,7 @@ from bot.domain.reasons import Reason, Stage
 from bot.domain.sizing import Wish
 from bot.domain.snapshot import Snapshot
 from bot.domain.types import Cleared, ExitReason, Intent, Ms, Symbol
+from bot.pipeline.account_view import account_view
 from bot.pipeline.books import Books
 from bot.pipeline.correlate import Correlations
 from bot.pipeline.decide import Look, Verdict, settle
@@ -60,10 +61,17 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class DeskOptions:
-    """`orders_at_once`: entries and exits in flight; 1 in lockstep, for a fixed order."""
+    """`orders_at_once`: entries and exits in flight; 1 in lockstep, for a fixed order.
+
+    Entries take half of it at most, so that those that hang never hold up an exit.
+    """
 
     orders_at_once: int = 16
     drain_s: float = 5.0
+
+    @property
+    def entries_at_once(self) -> int:
+        return max(1, self.orders_at_once // 2)
 
 
 class Desk:
@@ -96,6 +104,7 @@ class Desk:
         self._moves: dict[Symbol, float] = {}
         self._defences: dict[Symbol, None] = {}
         self._symbols: Counter[Symbol] = Counter()  # orders in flight by symbol
+        self._entering = 0
         self._leaving: set[Symbol] = set()
         self._moving: set[Symbol] = set()
         self._in_flight: set[asyncio.Task[None]] = set()
@@ -224,7 +233,7 @@ class Desk:
         return Job(symbol, self._move(symbol, price))
 
     def _next_entry(self) -> Job | None:
-        while self._entries:
+        while self._entries and self._entering < self._options.entries_at_once:
             best = max(self._entries, key=lambda o: o.score)
             self._entries.remove(best)
             job = self._consider(best)
@@ -276,20 +285,29 @@ class Desk:
             return None
         intent = verdict.intent
         self._books.reserve(intent.cloid, _reservation(intent), offer.snapshot.as_of)
+        self._entering += 1
+        # On its way: should the process die now, the trace says so.
+        self._close(trail, Reason.UNKNOWN_OUTCOME, Stage.EXECUTE)
         return Job(symbol, self._enter(offer, verdict.cleared))
 
     def _look(self, offer: Offer) -> Look | None:
         facts = self._health.facts(offer.symbol, offer.snapshot.as_of)
         if facts is None:
             return None
-        view = self._books.view(self._correlations.with_held(offer.symbol, self._books.positions))
+        books = self._books
+        others = {*books.positions, *(taken.symbol for taken in books.reservations.values())}
+        alike = self._correlations.with_held(offer.symbol, others)
+        view = account_view(books, facts.now, alike)
         return Look(facts, view, offer.expires_at, offer.decided_price)
 
     async def _enter(self, offer: Offer, cleared: Cleared) -> None:
         trail, intent = offer.trail, cleared.intent
         plan = Plan.of(intent, offer.wish.signal.strategy, offer.wish.atr)
-        with trail.at(Stage.EXECUTE):
-            reason = await self._execution.enter(cleared, plan)
+        try:
+            with trail.at(Stage.EXECUTE):
+                reason = await self._execution.enter(cleared, plan)
+        finally:
+            self._entering -= 1
         if reason is Reason.EXECUTED:
             log.info(
                 "entered",

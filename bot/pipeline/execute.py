@@ -33,12 +33,14 @@ from bot.domain.types import (
     Position,
     Symbol,
 )
-from bot.pipeline.books import Books, never_sent
+from bot.pipeline.books import Books
 from bot.pipeline.facts import Facts
 from bot.pipeline.plans import Plan
 from bot.ports import Clock, Feed, Venue
 
 log = structlog.get_logger(__name__)
+
+NO_ANSWER = (TransientError, VenueRejected, AmbiguousOutcome)  # of a question: nothing is known
 
 _Change = Callable[[Order, Ms], Order]
 
@@ -104,7 +106,7 @@ class Execution:
             return Reason.NOT_DURABLE
         try:
             await self._venue.set_leverage(intent.symbol, intent.leverage)
-        except (VenueRejected, TransientError, AmbiguousOutcome) as error:
+        except NO_ANSWER as error:
             return self._not_sent(intent, f"leverage not set: {error}")
         self._stamp(intent, life.sent)
         try:
@@ -120,7 +122,9 @@ class Execution:
         entry = self._books.orders[intent.cloid]
         if entry.status is OrderStatus.REJECTED:
             return self._not_sent(intent, entry.reason or "rejected")
-        return Reason.EXECUTED if entry.filled > 0 else self._unfilled(intent)
+        if entry.filled < entry.quantity:
+            self._rest_gone(intent)
+        return Reason.EXECUTED if entry.filled > 0 else Reason.NO_FILL
 
     def _unknown_entry(self, intent: Intent, error: AmbiguousOutcome) -> Reason:
         self._stamp(intent, life.unknown)
@@ -132,15 +136,16 @@ class Execution:
     def _not_sent(self, intent: Intent, why: str) -> Reason:
         log.warning("entry_rejected", trace_id=intent.trace_id, why=why)
         orders = tuple(self._books.orders[cloid] for cloid in _legs(intent))
-        self._books.follow_up(never_sent(orders, why, self._clock.now()))
+        now = self._clock.now()
+        self._books.follow_up(tuple(life.rejected(order, why, now) for order in orders))
         no_match = "could not immediately match" in why
         return Reason.NO_FILL if no_match else Reason.VENUE_REJECTED
 
-    def _unfilled(self, intent: Intent) -> Reason:
+    def _rest_gone(self, intent: Intent) -> None:
+        """What an entry did not fill is gone, and its children with it (hyperliquid.md 0.11)."""
         now = self._clock.now()
         orders = (self._books.orders[cloid] for cloid in _legs(intent))
         self._books.follow_up(tuple(life.cancelled(o, now, "entry not filled") for o in orders))
-        return Reason.NO_FILL
 
     def _stamp(self, intent: Intent, change: _Change) -> None:
         now, expires = self._clock.now(), self._clock.wall() + self.waits.entry_life_ms
@@ -170,7 +175,7 @@ class Execution:
         """Ask for fills since the last one known; a failed question leaves doubt."""
         try:
             fills = await self._venue.fills_since(self._books.last_fill_at)
-        except TransientError as error:
+        except NO_ANSWER as error:
             log.warning("fills_not_fetched", error=str(error))
             self.doubt.set()
             return
@@ -227,7 +232,7 @@ class Execution:
         """Cancel one order of ours; gone already counts as done."""
         try:
             gone = await self._venue.cancel(order.symbol, order.cloid)
-        except (VenueRejected, TransientError, AmbiguousOutcome) as error:
+        except NO_ANSWER as error:
             log.warning("cancel_failed", cloid=order.cloid, error=str(error))
             self.doubt.set()
             return
@@ -280,11 +285,19 @@ class Execution:
             instrument = self._instruments[symbol]
             intent = reduce(position, market, instrument, reason, attempt, slippage)
             order = await self._send_reducing(intent, position)
-            if order is not None and order.filled > 0:
-                if await books.pulse.until(flat, self.waits.fill_seen_s):
-                    return True
-                await self.fetch_fills()
+            if order is not None:
+                await self._fills_told(order)
         return flat()
+
+    async def _fills_told(self, order: Order) -> None:
+        """Wait for the fills of an exit that has traded; when the stream is late, ask."""
+        books, cloid = self._books, order.cloid
+
+        def told() -> bool:
+            return order.symbol not in books.positions or life.counted(books.orders[cloid])
+
+        if not await books.pulse.until(told, self.waits.fill_seen_s):
+            await self.fetch_fills()
 
     async def _send_reducing(self, intent: Intent, position: Position) -> Order | None:
         """Send one reduce-only order; None when it provably does not stand."""
@@ -300,7 +313,7 @@ class Execution:
             acks = await self._venue.submit(cleared)
         except (VenueRejected, TransientError) as error:
             log.warning("exit_rejected", leg=intent.leg.value, symbol=intent.symbol, why=str(error))
-            self._books.follow_up(never_sent((self._books.orders[cloid],), str(error), now))
+            self._books.follow_up((life.rejected(self._books.orders[cloid], str(error), now),))
             return None
         except AmbiguousOutcome as error:
             log.error("exit_unknown", leg=intent.leg.value, symbol=intent.symbol, error=str(error))
@@ -311,9 +324,8 @@ class Execution:
             self._books.follow_up((life.acked(self._books.orders[ack.cloid], ack, now),))
         order = self._books.orders[cloid]
         if order.status is OrderStatus.REJECTED:
-            log.warning(
-                "exit_rejected", leg=intent.leg.value, symbol=intent.symbol, why=order.reason
-            )
+            why = ", ".join(ack.error for ack in acks)
+            log.warning("exit_rejected", leg=intent.leg.value, symbol=intent.symbol, why=why)
             return None
         return order
 
@@ -321,7 +333,7 @@ class Execution:
         """Ask what became of a reduce-only order; None when the venue does not know it."""
         try:
             told = await self._venue.order_status(order.symbol, order.cloid)
-        except TransientError as error:
+        except NO_ANSWER as error:
             log.warning("order_not_asked", cloid=order.cloid, error=str(error))
             self.doubt.set()
             return None

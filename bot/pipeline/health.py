@@ -27,14 +27,15 @@ class Health:
         clock: Clock,
         timeframe: Timeframe,
         backlog: Callable[[], int],
-        check_skew: bool,
+        speed: float | None,
     ) -> None:
+        """`speed`: market seconds in one of the venue's; None: clocks are one, nothing to check."""
         self._feed = feed
         self._venue = venue
         self._clock = clock
         self._timeframe = timeframe
         self._backlog = backlog
-        self._check_skew = check_skew
+        self._speed = speed
         self.skew_ms: int | None = None
 
     def facts(self, symbol: Symbol, last_close: Ms) -> RiskFacts | None:
@@ -55,10 +56,10 @@ class Health:
         )
 
     async def measure(self) -> None:
-        """Compare clocks with the venue; an unanswered question keeps the last value."""
-        if not self._check_skew:
+        """Compare clocks with the venue, in machine ms; no answer keeps the last value."""
+        if self._speed is None:
             return
         try:
-            self.skew_ms = await self._venue.clock_skew_ms()
+            self.skew_ms = round(await self._venue.clock_skew_ms() / self._speed)
         except (TransientError, AmbiguousOutcome) as error:
             log.warning("clock_skew_not_measured", error=str(error))

@@ -5,9 +5,11 @@ Owns the grouping; knows neither where the numbers come from nor what they do.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bot.domain import canonical
 from bot.domain.approval import ApprovalPolicy
 from bot.domain.breakers import BreakerLimits
 from bot.domain.council import CouncilPolicy
@@ -48,3 +50,12 @@ class Policies:
         """The decision frame and the coarser context frames, finest first."""
         coarser = {frame for frame in self.context if frame.ms > self.timeframe.ms}
         return (self.timeframe, *sorted(coarser, key=lambda frame: frame.ms))
+
+
+def fingerprint(policies: Policies) -> str:
+    """Name a configuration by everything that decides: 16 hex digits.
+
+    Paths, ports, keys and log levels are no part of it: evidence gathered under one
+    fingerprint holds wherever the same rules run.
+    """
+    return hashlib.sha256(canonical.dumps(policies)).hexdigest()[:16]

@@ -6,20 +6,22 @@ entries and says so. A question that fails is no answer: nothing is concluded fr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
 
 from bot.domain import orders as life
-from bot.domain.errors import AmbiguousOutcome, TransientError
 from bot.domain.protection import protected
 from bot.domain.types import (
     ZERO,
     Account,
+    Cloid,
     ExitReason,
     Fill,
     Funding,
     Leg,
+    Ms,
     Order,
     OrderStatus,
     OrderUpdate,
@@ -30,7 +32,7 @@ from bot.domain.types import (
 )
 from bot.pipeline.books import Books
 from bot.pipeline.desk import Desk
-from bot.pipeline.execute import Execution
+from bot.pipeline.execute import NO_ANSWER, Execution
 from bot.pipeline.facts import Facts
 from bot.pipeline.health import Health
 from bot.ports import Clock, Venue
@@ -38,6 +40,7 @@ from bot.ports import Clock, Venue
 log = structlog.get_logger(__name__)
 
 ABSENCE_MARGIN_MS = 5_000  # spec 05: absence is proved 5 s after expiresAfter
+FOREIGN, DRIFT = "foreign", "position drift"  # how such a block begins
 DRIFT_LOOKS = 3  # a fill may be on its way; only the third look is a verdict
 
 
@@ -114,10 +117,11 @@ class Reconcile:
 
     async def step(self) -> bool:
         """One comparison; False when the venue could not be asked."""
+        blocked = dict(self._books.safety.blocked)
         try:
             await self._fetch()
             account = await self._venue.account()
-        except (TransientError, AmbiguousOutcome) as error:
+        except NO_ANSWER as error:
             log.warning("not_reconciled", error=str(error))
             return False
         await self._health.measure()
@@ -126,7 +130,8 @@ class Reconcile:
         for told in account.orders:
             self._books.told(told)
         await self._settle_absent(resting)
-        self._compare_positions(account)
+        self._unblock_settled()
+        self._compare_positions(account, blocked)
         self._prove_stops(account)
         await self._cancel_strays(account)
         self.last_at = self._clock.monotonic()
@@ -145,31 +150,35 @@ class Reconcile:
         for order in self._books.open_orders():
             if order.venue_id in resting or self._desk.works_on(order.symbol):
                 continue
-            told = await self._venue.order_status(order.symbol, order.cloid)
+            try:
+                told = await self._venue.order_status(order.symbol, order.cloid)
+            except NO_ANSWER as error:
+                log.warning("order_not_asked", cloid=order.cloid, error=str(error))
+                self._execution.doubt.set()
+                continue
             if told is not None:
                 self._books.told(told)
             elif self._proves_absence(order):
-                self._books.follow_up((life.expired(order, self._clock.now()),))
-            self._unblock_if_settled(order)
+                current = self._books.orders.get(order.cloid, order)
+                self._books.follow_up((_ended(current, self._clock.now()),))
 
     def _proves_absence(self, order: Order) -> bool:
         """Whether "unknown" means "never placed": only once it can no longer arrive."""
         expires = order.expires_at or 0
         return self._clock.wall() > expires + ABSENCE_MARGIN_MS
 
-    def _unblock_if_settled(self, order: Order) -> None:
-        current = self._books.orders.get(order.cloid, order)
-        settled = current.status is not OrderStatus.UNKNOWN
-        if order.leg is not Leg.ENTRY or not settled:
-            return
-        if self._books.safety.blocked.get(order.symbol, "").endswith(order.cloid):
-            self._facts.tell(
-                "unknown_settled",
-                self._clock.now(),
-                cloid=order.cloid,
-                status=current.status.value,
-            )
-            self._books.safety.unblock(order.symbol)
+    def _unblock_settled(self) -> None:
+        """Open symbols again whose unknown entry is known now, whoever told us of it."""
+        safety = self._books.safety
+        for symbol, why in tuple(safety.blocked.items()):
+            for order in reversed(self._books.orders.values()):
+                if order.leg is not Leg.ENTRY or not why.endswith(order.cloid):
+                    continue
+                if order.status is not OrderStatus.UNKNOWN:
+                    now, status = self._clock.now(), order.status.value
+                    self._facts.tell("unknown_settled", now, cloid=order.cloid, status=status)
+                    safety.unblock(symbol)
+                break
 
     async def _cancel_strays(self, account: Account) -> None:
         """Orders of ours that guard nothing go; orders of others are counted, never touched."""
@@ -183,40 +192,51 @@ class Reconcile:
                 continue
             order = self._books.orders.get(told.cloid)
             log.info("stray_cancelled", symbol=told.symbol, cloid=told.cloid)
-            if order is not None:
-                await self._execution.cancel(order)
-            else:
-                await self._venue.cancel(told.symbol, told.cloid)
+            await self._cancel(told.symbol, told.cloid, order)
+
+    async def _cancel(self, symbol: Symbol, cloid: Cloid, order: Order | None) -> None:
+        if order is not None:
+            await self._execution.cancel(order)
+            return
+        try:
+            await self._venue.cancel(symbol, cloid)
+        except NO_ANSWER as error:
+            log.warning("cancel_failed", cloid=cloid, error=str(error))
+            self._execution.doubt.set()
 
     # --- positions -------------------------------------------------------------------------
 
-    def _compare_positions(self, account: Account) -> None:
-        symbols = sorted({*account.positions, *self._books.positions, *self._drift})
-        for symbol in symbols:
-            held = self._books.positions.get(symbol)
-            there = account.positions.get(symbol)
-            ours = held.signed if held is not None else ZERO
+    def _compare_positions(self, account: Account, blocked: Mapping[Symbol, str]) -> None:
+        """`blocked`: as it was before the account was asked; what came since is not judged."""
+        held, drift = self._books.positions, self._drift
+        for symbol in sorted({*account.positions, *held, *drift, *blocked}):
+            position, there = held.get(symbol), account.positions.get(symbol)
+            ours = position.signed if position is not None else ZERO
             theirs = there.signed_size if there is not None else ZERO
             if ours == theirs:
-                self._agreed(symbol)
+                self._agreed(symbol, blocked.get(symbol, ""))
             elif not self._desk.works_on(symbol):
-                self._drifted(symbol, str(ours), str(theirs), foreign=held is None)
+                self._drifted(symbol, str(ours), str(theirs), foreign=position is None)
 
-    def _agreed(self, symbol: Symbol) -> None:
-        if self._drift.pop(symbol, 0) >= DRIFT_LOOKS:
+    def _agreed(self, symbol: Symbol, why: str) -> None:
+        """Open a symbol again that was closed because of what is not ours."""
+        self._drift.pop(symbol, None)
+        ended = why.startswith((FOREIGN, DRIFT)) and self._books.safety.blocked.get(symbol) == why
+        if ended:
             self._books.safety.unblock(symbol)
 
     def _drifted(self, symbol: Symbol, ours: str, theirs: str, foreign: bool) -> None:
+        """A difference may be a fill on its way; a position that is not ours blocks at once."""
         looks = self._drift.get(symbol, 0) + 1
         self._drift[symbol] = looks
-        if looks < DRIFT_LOOKS:
-            self._execution.doubt.set()
-            return
-        kind = "foreign position" if foreign else "position drift"
+        kind = f"{FOREIGN} position" if foreign else DRIFT
         why = f"{kind}: we hold {ours}, the venue says {theirs}"
         if looks == DRIFT_LOOKS:
             self._facts.tell("position_drift", self._clock.now(), symbol=symbol, why=why)
-        self._books.safety.block(symbol, why)
+        if looks < DRIFT_LOOKS:
+            self._execution.doubt.set()
+        if looks >= DRIFT_LOOKS or (foreign and symbol not in self._books.safety.blocked):
+            self._books.safety.block(symbol, why)
 
     # --- the stop proof -------------------------------------------------------------------
 
@@ -245,3 +265,10 @@ class Reconcile:
         why = f"{symbol}: no stop rests at the venue after {now - since:.0f} s ({verdict})"
         self._books.safety.set_state(TradingState.HALTED, why)
         self._desk.close(symbol, ExitReason.UNPROTECTED)
+
+
+def _ended(order: Order, at: Ms) -> Order:
+    """What an order that the venue does not know came to: gone when it was seen, else never."""
+    if order.status is OrderStatus.OPEN:
+        return life.cancelled(order, at, "unknown to the venue")
+    return life.expired(order, at)

@@ -5,28 +5,38 @@ Owns the way from rows to memory; asks the venue nothing (`reconcile` does, righ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
 from bot.domain import orders as life
-from bot.domain.portfolio import Ledger
+from bot.domain.portfolio import Ledger, Reservation
 from bot.domain.protection import guard_for, guard_from_mapping
-from bot.domain.types import Leg, Ms, OrderStatus, Symbol
+from bot.domain.types import Leg, Ms, Order, OrderStatus, Symbol, TraceId
 from bot.pipeline.books import Books
 from bot.pipeline.plans import plan_from_mapping
 from bot.ports import Recovered
 
+FILL_OVERLAP_MS = 60_000
 IN_DOUBT = (OrderStatus.NEW, OrderStatus.SENT, OrderStatus.UNKNOWN)
 
 
-def restore(books: Books, recovered: Recovered, now: Ms, expires_at: int) -> None:
+def restore(
+    books: Books,
+    recovered: Recovered,
+    now: Ms,
+    expires_at: int,
+    past: Iterable[Order] = (),
+) -> None:
     """Fill empty books from the journal.
 
     An order that was written but never answered is UNKNOWN until the venue says what became
-    of it; its symbol is closed to entries that long. `expires_at` (signing time, ms) is the
-    latest moment at which such an order may still reach the venue.
+    of it; its symbol is closed to entries that long, and its exposure stays set aside.
+    `expires_at` (signing time, ms) is the latest moment at which such an order may still
+    reach the venue. `past`: orders of the open positions' traces that are over; without them
+    an attempt number, and so a client id, would be used twice.
     """
+    books.remember(tuple(past))
     state = recovered.state
     books.safety.recover(state)
     baseline = state.get("baseline")
@@ -39,6 +49,7 @@ def restore(books: Books, recovered: Recovered, now: Ms, expires_at: int) -> Non
     books.baseline_known = baseline is not None
     for position in recovered.positions:
         books.positions[position.symbol] = position
+    books.last_funding_at = recovered.last_funding_at
     _restore_state(books, state)
     for order in recovered.open_orders:
         if order.status in IN_DOUBT:
@@ -47,14 +58,32 @@ def restore(books: Books, recovered: Recovered, now: Ms, expires_at: int) -> Non
             if order.leg is Leg.ENTRY:
                 why = f"unknown outcome of entry {order.cloid}"
                 books.safety.block(order.symbol, why)
+                books.reservations[order.cloid] = _reservation(books, order)
         else:
             books.remember((order,))
     for fill in recovered.fills:
         books.fill_keys.add((fill.symbol, fill.at, fill.fill_id))
-    books.last_fill_at = recovered.last_fill_at
-    books.last_funding_at = recovered.last_funding_at
+    # Channels are not in step (hyperliquid.md 9): an earlier fill may have come later, unwritten.
+    # A first start does not ask for what the account did before Keel.
+    orders = [order.created_at for order in recovered.open_orders]
+    since = recovered.last_fill_at or min(orders, default=now)
+    books.last_fill_at = Ms(max(0, since - FILL_OVERLAP_MS))
+    books.last_funding_at = Ms(recovered.last_funding_at or since)
     books.closed_trades = recovered.closed_trades
     books.trades.extend(recovered.recent_trades)
+
+
+def _reservation(books: Books, order: Order) -> Reservation:
+    plan = books.plans.get(order.symbol)
+    planned = plan is not None and plan.entry_cloid == order.cloid
+    notional = order.quantity * order.limit
+    return Reservation(
+        symbol=order.symbol,
+        side=order.side,
+        notional=notional,
+        risk_usd=abs(order.limit - plan.stop) * order.quantity if plan and planned else notional,
+        margin=notional / plan.leverage if plan and planned else notional,
+    )
 
 
 def _restore_state(books: Books, state: Mapping[str, object]) -> None:
@@ -66,8 +95,13 @@ def _restore_state(books: Books, state: Mapping[str, object]) -> None:
                 books.plans[symbol] = plan_from_mapping(value)
             case "guard" if isinstance(value, Mapping) and symbol in books.positions:
                 books.guards[symbol] = guard_from_mapping(value)
+            case "intent" if value is not None:
+                books.intents[symbol] = TraceId(str(value))
             case "decided" if value is not None:
                 books.decided[symbol] = Ms(int(str(value)))
+            case "funded" if isinstance(value, list):
+                last = books.last_funding_at
+                books.funding_keys.update((Symbol(str(each)), last) for each in value)
             case "entries" if isinstance(value, list):
                 books.entry_times.extend(Ms(int(at)) for at in value)
     for symbol, position in books.positions.items():

@@ -30,6 +30,7 @@ from bot.domain.types import (
     Symbol,
     Timeframe,
 )
+from bot.pipeline.account_view import account_view
 from bot.pipeline.books import Books
 from bot.pipeline.correlate import Correlations
 from bot.pipeline.decide import Silence, Thought, decide, judge, see, think, wish_of
@@ -90,6 +91,7 @@ class Road:
         self._seen: dict[Symbol, Ms] = {}
         self._acted: dict[tuple[Symbol, Side, str], Ms] = {}
         self._focused: tuple[Symbol, ...] = ()
+        self._fresh = 0  # symbols with a new candle in this cycle
         self.cycles = 0
 
     async def run(self) -> None:
@@ -102,6 +104,7 @@ class Road:
     async def cycle(self, symbols: Sequence[Symbol]) -> None:
         """Look at all symbols at once; offer the best first, stragglers as they come."""
         self.cycles += 1
+        self._fresh = 0
         started = self._clock.monotonic()
         async with asyncio.TaskGroup() as group:
             journeys = [group.create_task(self.travel(symbol)) for symbol in symbols]
@@ -112,6 +115,7 @@ class Road:
             self._clock.now(),
             number=self.cycles,
             symbols=len(symbols),
+            new_candles=self._fresh,
             machine_s=round(self._clock.monotonic() - started, 4),
         )
 
@@ -138,7 +142,11 @@ class Road:
         """Take one symbol down the road; None where it ended, and its trace says why."""
         with self._clock.busy():
             window = await self._windows(symbol)
-            trail = await self._traces.open(self.cycles, symbol, self._bar_close(window))
+            try:
+                trail = await self._traces.open(self.cycles, symbol, self._bar_close(window))
+            except TransientError as error:
+                log.warning("trace_not_opened", symbol=symbol, error=str(error))
+                return None
             offer = await self._think_through(symbol, window, trail)
             if offer is None:
                 self._traces.close(trail)
@@ -199,6 +207,7 @@ class Road:
                 trail.end(Reason.STALE_DATA)
                 return None
             self._seen[symbol] = close
+            self._fresh += 1
             snapshot = see(symbol, window, market, self._policies)
             for seen_frame, bars in snapshot.bars.items():
                 self._keeper.saw(symbol, seen_frame, bars)
@@ -253,12 +262,16 @@ class Road:
         except TimeoutError:
             limit = self._options.council_deadline_s
             return Abstention(seat.name, "timeout", f"no answer within {limit:g} s")
+        except Exception as error:
+            # A border by design: one voice that fails is an abstention, never the cycle's end.
+            log.exception("seat_failed", seat=seat.name)
+            return Abstention(seat.name, "error", type(error).__name__)
 
     def _approve(self, thought: Thought, decision: Decision, trail: Trail) -> Offer | None:
         with trail.at(Stage.APPROVE):
             snapshot, signal = thought.snapshot, thought.proposal.signal
             wish = wish_of(thought, decision)
-            capital = self._books.view(()).capital
+            capital = account_view(self._books, self._clock.now()).capital
             preview = size(
                 wish,
                 self._instruments[snapshot.symbol],

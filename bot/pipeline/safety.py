@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 
 class Safety:
-    """Durable: a restart finds the state, the breakers and the blocks as they were."""
+    """State and breakers are durable; blocks are found anew by recovery and reconciliation."""
 
     def __init__(self, rows: Rows, clock: Clock, facts: Facts, limits: BreakerLimits) -> None:
         self._rows = rows

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from bot.domain.errors import TransientError, VenueRejected
 from bot.domain.instrument import Instrument
 from bot.domain.types import Market, Ms, Symbol, Timeframe
 from bot.ports import Clock, Feed
@@ -118,9 +119,16 @@ class Scan:
         now = self._clock.now()
         with self._clock.busy():
             if now >= self._refresh_at:
-                await self._refresh(now)
+                await self._try_refresh(now)
         self.next_at = self.after(now)
         return self.universe.symbols
+
+    async def _try_refresh(self, now: Ms) -> None:
+        """A venue that does not answer leaves the universe as it is until the next cycle."""
+        try:
+            await self._refresh(now)
+        except (TransientError, VenueRejected) as error:
+            log.warning("universe_not_refreshed", error=str(error))
 
     async def _refresh(self, now: Ms) -> None:
         self._instruments.update(await self._feed.instruments())

@@ -107,6 +107,10 @@ class TraceBook:
         self._fingerprint = fingerprint
         self._numbers: dict[Symbol, tuple[Ms, int]] = {}
 
+    def used(self, symbol: Symbol, bar_close: Ms, ident: TraceId) -> None:
+        """Know an id from before the start: its row may have died with the process."""
+        self._numbers[symbol] = (bar_close, int(ident.rsplit("-", 1)[1]))
+
     async def open(self, cycle: int, symbol: Symbol, bar_close: Ms) -> Trail:
         """Begin a trace under the next number of this symbol and bar."""
         known = self._numbers.get(symbol)

@@ -36,7 +36,7 @@ class RiskLimits:
     max_funding_hourly: float = 0.0005  # fraction an hour, paid by our side
     max_mark_age_s: float = 10.0
     max_bar_ages: float = 2.0  # candle lengths
-    max_clock_skew_ms: int = 1_000  # times the clock's speed, set by the caller
+    max_clock_skew_ms: int = 1_000  # spec 05; machine time
     max_trace_backlog: int = 10_000
     taker_fee_frac: float = TAKER_FEE
 

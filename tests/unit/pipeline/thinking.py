@@ -1,0 +1,102 @@
+"""The thinking half of the road on fakes: bars, rules, seats; what it offers is collected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot.domain.proposal import Rule
+from bot.domain.types import Bars, Ms, Symbol, Timeframe
+from bot.pipeline.desk import Offer
+from bot.pipeline.keep import CandleKeeper
+from bot.pipeline.policies import Policies
+from bot.pipeline.road import Road, RoadOptions
+from bot.pipeline.scan import Scan, UniversePolicy
+from bot.ports import Seat, TraceRecord
+from bot.runtime.clock import ManualClock
+from tests.fakes import FakeSeat, MemoryCandles
+from tests.judgement import FixedRule
+from tests.series import DAY_START, walk
+from tests.unit.pipeline.given import BTC, ETH, POLICIES, SOL, Kit, kit
+
+SOURCE = "hyperliquid:test"
+M5 = Timeframe.M5
+BARS = 300
+CLOSE = Ms(DAY_START + BARS * M5.ms)
+LONG = FixedRule("scalper.standard")
+
+
+@dataclass
+class Thinking:
+    """A road and what came of it."""
+
+    kit: Kit
+    road: Road
+    offers: list[Offer]
+    candles: MemoryCandles
+    keeper: CandleKeeper
+
+    @property
+    def records(self) -> list[TraceRecord]:
+        return self.kit.traces.put_in_order
+
+    def ended(self, symbol: Symbol = BTC) -> list[tuple[str, str]]:
+        """Where and why the traces of a symbol ended, oldest first."""
+        return [(r.stage, r.result) for r in self.records if r.symbol == symbol]
+
+
+def bars_of(symbol: Symbol, number: int = BARS) -> Bars:
+    """Each coin its own walk; `number` bars of it are closed."""
+    return walk(BARS + 50, seed=8 + [BTC, ETH, SOL].index(symbol))[:number]
+
+
+def thinking(
+    *,
+    rules: Sequence[Rule] = (LONG,),
+    seats: Sequence[Seat] | None = None,
+    policies: Policies = POLICIES,
+    options: RoadOptions = RoadOptions(),  # noqa: B008 - frozen
+    made: Kit | None = None,
+) -> Thinking:
+    """Wire it as `app.parts.build` does, 3 s after the close of the newest bar."""
+    made = made or kit(clock=ManualClock(Ms(CLOSE + 3_000)), policies=policies)
+    offers: list[Offer] = []
+    made.desk.offer = offers.append  # type: ignore[method-assign, assignment]
+    candles = MemoryCandles()
+    keeper = CandleKeeper(candles, SOURCE, made.clock)
+    scan = Scan(
+        made.feed,
+        made.clock,
+        UniversePolicy(),
+        policies.timeframes,
+        45_000,
+        2_000,
+        made.instruments,
+        held=tuple,
+    )
+    road = Road(
+        clock=made.clock,
+        feed=made.feed,
+        scan=scan,
+        seats=seats if seats is not None else (FakeSeat(),),
+        rules=rules,
+        policies=policies,
+        desk=made.desk,
+        books=made.books,
+        traces=made.trace_book,
+        keeper=keeper,
+        correlations=made.correlations,
+        instruments=made.instruments,
+        facts=made.facts,
+        options=options,
+    )
+    for symbol in (BTC, ETH, SOL):
+        show(made, symbol)
+    return Thinking(made, road, offers, candles, keeper)
+
+
+def show(made: Kit, symbol: Symbol, number: int = BARS) -> None:
+    """Let the feed know the first `number` bars of a coin, and its price."""
+    bars = bars_of(symbol, number)
+    made.feed.windows[symbol, M5] = bars
+    made.price(symbol, round(float(bars.close[-1]), 2))
