@@ -1,6 +1,7 @@
 """Create or upgrade Keel's database, say each step, and leave nothing half made; safe twice.
 
     python setup_database.py [--database-url sqlite+aiosqlite:///data/keel.db]
+    python setup_database.py --database-url -    (the URL is read from standard input)
 
 Owns the running of migrations; knows no row. Exit codes: 0 done, 2 something to mend first.
 """
@@ -8,6 +9,7 @@ Owns the running of migrations; knows no row. Exit codes: 0 done, 2 something to
 from __future__ import annotations
 
 import argparse
+import asyncio
 import importlib.util
 import os
 import sqlite3
@@ -22,14 +24,16 @@ from alembic.config import Config
 from sqlalchemy import URL, Connection, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
+from bot.adapters.store.place import Place, place_of, place_of_file
 from bot.adapters.store.schema import (
     REVISION,
     Standing,
-    database_path,
     explain,
     inspect,
+    inspect_server,
     read_schema,
 )
+from bot.adapters.store.server import explain_server, one_connection, read_server_schema
 from bot.domain.errors import ConfigError, KeelError
 
 FILE_NAME = "keel.db"
@@ -45,12 +49,15 @@ def main(
     parser.add_argument(
         "--database-url",
         metavar="URL",
-        help="sqlite+aiosqlite:///path/to/keel.db; without it, what the settings name",
+        help="sqlite+aiosqlite:///path/to/keel.db or postgresql+asyncpg://user:password@host/name; "
+        "- reads it from standard input; without it, what the settings name",
     )
     url = parser.parse_args(argv).database_url
+    if url == "-":
+        url = sys.stdin.readline().strip()
     try:
-        for path in [database_path(url)] if url else _configured(environ or {}, env_file):
-            set_up(path)
+        for place in [place_of(url)] if url else _configured(environ or {}, env_file):
+            set_up(place)
     except KeelError as error:
         for line in str(error).splitlines():
             print(f"  \u2717 {line}", file=sys.stderr)
@@ -58,13 +65,21 @@ def main(
     return 0
 
 
-def set_up(path: Path) -> None:
-    """Bring the database file to this code's schema, printing each step.
+def set_up(place: Place | Path) -> None:
+    """Bring a database to this code's schema, printing each step.
 
     Raises ConfigError or TransientError with cause and remedy; a new file is then not left
-    behind, and an old one is as it was.
+    behind, and an old one, or a database on a server, is as it was.
     """
-    print(f"Keel database {path}")
+    place = place_of_file(place) if isinstance(place, Path) else place
+    print(f"Keel database {place}")
+    if place.is_file:
+        _set_up_file(place.path)
+    else:
+        asyncio.run(_set_up_server(place))
+
+
+def _set_up_file(path: Path) -> None:
     _ensure_folder(path.parent)
     _done(f"folder {path.parent} is writable")
     standing = inspect(path, CONNECT_LIMIT_S)
@@ -79,14 +94,35 @@ def set_up(path: Path) -> None:
             _done("no database there yet" if not path.exists() else "an empty file was found")
             _create(path)
             _done(f"created with schema {REVISION}")
-    tables, revision = read_schema(path, CONNECT_LIMIT_S)
+    _check(str(path), *read_schema(path, CONNECT_LIMIT_S))
+
+
+async def _set_up_server(place: Place) -> None:
+    """One transaction: PostgreSQL takes back tables, too, when a migration fails."""
+    standing = await inspect_server(place, CONNECT_LIMIT_S)
+    _done("the server answers, user and database are right")
+    match standing:
+        case Standing.CURRENT:
+            _done(f"schema {REVISION} is up to date")
+        case Standing.OLDER:
+            _done("an older schema was found")
+            await _migrate_server(place)
+            _done(f"upgraded to schema {REVISION}")
+        case Standing.MISSING:
+            _done("the database is empty")
+            await _migrate_server(place)
+            _done(f"created with schema {REVISION}")
+    _check(str(place), *await read_server_schema(place, CONNECT_LIMIT_S))
+
+
+def _check(name: str, tables: set[str], revision: str | None) -> None:
     if revision != REVISION:
-        raise ConfigError(f"database {path}: schema {revision} after the migration to {REVISION}")
+        raise ConfigError(f"database {name}: schema {revision} after the migration to {REVISION}")
     _done(f"checked: {len(tables)} tables")
 
 
-def _configured(environ: Mapping[str, str], env_file: Path | None) -> list[Path]:
-    """The files that the settings name: DATABASE_URL, else one in each world of DATA_DIR.
+def _configured(environ: Mapping[str, str], env_file: Path | None) -> list[Place]:
+    """The databases that the settings name: DATABASE_URL, else one in each world of DATA_DIR.
 
     A demo world is named by what it plays, so the daemon makes it; those that exist are
     upgraded. Raises ConfigError for wrong settings.
@@ -97,7 +133,7 @@ def _configured(environ: Mapping[str, str], env_file: Path | None) -> list[Path]
 
     general = load({}, environ, env_file).settings.general
     if general.database_url:
-        return [database_path(general.database_url)]
+        return [place_of(general.database_url.get_secret_value())]
     found = sorted(path.absolute() for path in general.data_dir.glob(f"*/{FILE_NAME}"))
     if general.mode != "demo":
         found.append((general.data_dir / general.mode / FILE_NAME).absolute())
@@ -105,7 +141,7 @@ def _configured(environ: Mapping[str, str], env_file: Path | None) -> list[Path]
         print(
             f"No database below {general.data_dir.absolute()} yet: demo makes its own at its start."
         )
-    return list(dict.fromkeys(found))
+    return [place_of_file(path) for path in dict.fromkeys(found)]
 
 
 def _done(step: str) -> None:
@@ -149,14 +185,30 @@ def _publish(fresh: Path, path: Path) -> None:
 
 def _migrate(path: Path) -> None:
     """Run every missing migration in one transaction."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     try:
         with _connection(path) as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            _upgrade(connection)
     except DBAPIError as error:
         raise explain(path, error.orig or error) from error
+
+
+async def _migrate_server(place: Place) -> None:
+    """Run every missing migration in one transaction."""
+    engine = one_connection(place, CONNECT_LIMIT_S)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(_upgrade)
+    except (DBAPIError, OSError) as error:
+        raise explain_server(place, error) from error
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Owns the batches and windows; knows neither where candles come from nor what the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -12,8 +13,7 @@ import numpy as np
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.adapters.store.engine import Database, upsert
-from bot.adapters.store.rows import Row
+from bot.adapters.store.engine import Database, upsert_many
 from bot.adapters.store.tables import candles
 from bot.domain.types import Bars, Ms, Symbol, Timeframe
 from bot.ports import Clock
@@ -29,6 +29,8 @@ _COLUMNS = (
     candles.c.volume,
 )
 
+_Row = tuple[Any, ...]
+
 
 class SqlCandleStore:
     """`bot.ports.CandleStore` on the trace engine: a candle can always be fetched again."""
@@ -39,7 +41,7 @@ class SqlCandleStore:
 
     async def put(self, source: str, symbol: Symbol, timeframe: Timeframe, bars: Bars) -> None:
         """Store bars, replacing those of the same open time. Raises TransientError."""
-        key = {"source": source, "symbol": symbol, "interval": timeframe.value}
+        key = (str(source), str(symbol), timeframe.value)
         with self._clock.busy():
             for start in range(0, len(bars), _ROWS_A_BATCH):
                 rows = _rows(key, bars[start : start + _ROWS_A_BATCH])
@@ -65,8 +67,8 @@ class SqlCandleStore:
         return await self._database.read(partial(_bars, found=found))
 
 
-async def _put(db: AsyncConnection, rows: list[Row]) -> None:
-    await db.execute(upsert(db, candles), rows)
+async def _put(db: AsyncConnection, rows: Sequence[_Row]) -> None:
+    await upsert_many(db, candles, rows)
 
 
 async def _bars(db: AsyncConnection, found: Select[Any]) -> Bars:
@@ -77,13 +79,10 @@ async def _bars(db: AsyncConnection, found: Select[Any]) -> Bars:
     return _joined(parts)
 
 
-def _rows(key: dict[str, str], bars: Bars) -> list[Row]:
+def _rows(key: tuple[str, str, str], bars: Bars) -> list[_Row]:
+    """In the order of the table's columns."""
     columns = (bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume)
-    names = [column.name for column in _COLUMNS]
-    return [
-        {**key, **dict(zip(names, values))}
-        for values in zip(*(column.tolist() for column in columns))
-    ]
+    return [(*key, *values) for values in zip(*(column.tolist() for column in columns))]
 
 
 def _joined(parts: list[Bars]) -> Bars:

@@ -16,13 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.adapters.store.engine import Database, insert_once, upsert
 from bot.adapters.store.money import TERMINAL, write_money
+from bot.adapters.store.money_spool import SqlMoneySpool, rows_of
 from bot.adapters.store.replay import Replay
 from bot.adapters.store.rows import (
-    MoneyRows,
     ReadRow,
-    encode_money,
     fill_of,
-    money_rows,
     order_of,
     position_of,
     trade_of,
@@ -39,7 +37,6 @@ from bot.adapters.store.tables import (
     trades,
 )
 from bot.domain import canonical
-from bot.domain.errors import InvariantBroken, TransientError
 from bot.domain.types import ZERO, Fill, Ms, Order, Position, TraceId, Trade
 from bot.ports import Changes, Clock, Recovered
 
@@ -66,42 +63,42 @@ class SqlJournal:
 
     def __init__(self, database: Database, spool: Spool, replay: Replay, clock: Clock) -> None:
         self._database = database
-        self._spool = spool
         self._replay = replay
         self._clock = clock
+        self.spool = SqlMoneySpool(database, spool, replay, clock)
 
     async def record(self, changes: Changes) -> None:
         """Write `changes` in one transaction; they are on the disk when this returns.
 
         What was spooled goes in first, so that rows keep their order. Raises TransientError
-        when the database is away (entries are then refused; an exit may `spool_money`), and
+        when the database is away (entries are then refused, what is behind is spooled), and
         InvariantBroken for a value that no table takes.
         """
-        money = self._rows(changes)
+        money = rows_of(changes, self._clock.now())
         if money.empty:
             return
         await self._catch_up()
         await self._database.write(partial(write_money, money=money))
 
     async def spool_money(self, changes: Changes) -> None:
-        """Append `changes` to the spool file and wait for the disk; for exits only.
+        """`append` and `sync` of the journal's spool in one: the rows are on the disk.
 
         To be called before anything newer of the same order or position is recorded: spooled
         rows go into the database before whatever is recorded after them.
         Raises TransientError when the file cannot be written either.
         """
-        line = encode_money(self._rows(changes))
-        try:
-            self._spool.append(line)
-            with self._clock.busy():
-                await self._spool.sync()
-        except OSError as error:
-            raise TransientError(f"{self._spool.path} cannot be written: {error}") from error
+        self.spool.append(changes)
+        await self.spool.sync()
 
     async def recover(self) -> Recovered:
         """Everything that start-up needs, of one moment. Raises TransientError."""
         await self._catch_up()
         return await self._database.read(_recovered)
+
+    async def state_of(self, key: str) -> object | None:
+        """One value of the durable state; None: never recorded. Raises TransientError."""
+        rows = await self._ask(select(bot_state.c.value).where(bot_state.c.key == key))
+        return canonical.loads(rows[0]["value"]) if rows else None
 
     async def orders_of(self, trace_id: TraceId) -> tuple[Order, ...]:
         """Orders of one trace, oldest first. Raises TransientError."""
@@ -161,12 +158,6 @@ class SqlJournal:
     async def _catch_up(self) -> None:
         if self._replay.pending:
             await self._replay.run()
-
-    def _rows(self, changes: Changes) -> MoneyRows:
-        try:
-            return money_rows(changes, self._clock.now())
-        except (ValueError, OverflowError) as error:
-            raise InvariantBroken(f"changes that no table takes: {error}") from error
 
 
 async def _recovered(db: AsyncConnection) -> Recovered:

@@ -5,6 +5,8 @@ Owns the statements of a write; knows neither connections nor what to do when on
 
 from __future__ import annotations
 
+from functools import cache
+
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -29,7 +31,7 @@ async def write_money(connection: AsyncConnection, money: MoneyRows) -> None:
     """Write every row of `money` on an open transaction."""
     rows = money.rows
     if rows["orders"]:
-        await connection.execute(_upsert_order(connection), rows["orders"])
+        await connection.execute(_upsert_order(connection.dialect.name), rows["orders"])
     if rows["fills"]:
         last = (await connection.execute(select(func.max(fills.c.seq)))).scalar() or 0
         numbered = [{**row, "seq": last + n} for n, row in enumerate(rows["fills"], start=1)]
@@ -41,17 +43,18 @@ async def write_money(connection: AsyncConnection, money: MoneyRows) -> None:
     if rows["positions"]:
         await connection.execute(upsert(connection, positions), rows["positions"])
     if rows["trades"]:
-        await connection.execute(insert_once(connection, trades), rows["trades"])
+        await connection.execute(upsert(connection, trades), rows["trades"])
     if rows["bot_state"]:
         await connection.execute(upsert(connection, bot_state), rows["bot_state"])
 
 
-def _upsert_order(connection: AsyncConnection) -> sqlite.Insert | postgresql.Insert:
+@cache
+def _upsert_order(dialect: str) -> sqlite.Insert | postgresql.Insert:
     """Insert or update, but never from a terminal status back to one that is not.
 
     A late answer to an old question must not bring a filled or cancelled order to life again.
     """
-    statement = insert(connection, orders)
+    statement = insert(dialect, orders)
     new = statement.excluded
     changed = {c.name: new[c.name] for c in orders.columns if c.name not in _FIXED}
     # Spelled out: an IN list cannot be used with many rows at once.

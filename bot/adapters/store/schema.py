@@ -1,4 +1,4 @@
-"""Which schema this code expects, and what a database file holds, asked without changing it.
+"""Which schema this code expects, and what a database holds, asked without changing it.
 
 Owns the revision constant and the reading of `alembic_version`; knows no migration.
 """
@@ -10,12 +10,11 @@ from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
-
+from bot.adapters.store.place import Place
+from bot.adapters.store.server import read_server_schema
 from bot.domain.errors import ConfigError, TransientError
 
-KNOWN_REVISIONS = ("0001",)  # oldest first; a migration adds its own here
+KNOWN_REVISIONS = ("0001", "0002")  # oldest first; a migration adds its own here
 REVISION = KNOWN_REVISIONS[-1]
 
 
@@ -23,37 +22,11 @@ _TABLES = "select name from sqlite_master where type = 'table'"
 
 
 class Standing(StrEnum):
-    """How a database file stands to this code."""
+    """How a database stands to this code."""
 
-    MISSING = "missing"  # no file, or one without any table
+    MISSING = "missing"  # no file, or a database without any table
     OLDER = "older"
     CURRENT = "current"
-
-
-def database_path(url: str) -> Path:
-    """The file of a SQLite URL.
-
-    Raises ConfigError for other databases, for a database in memory, and for what is no URL.
-    """
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigError(
-            "DATABASE_URL is not a database URL; expected sqlite+aiosqlite:///data/keel.db"
-        ) from None
-    if parsed.get_backend_name() != "sqlite":
-        raise ConfigError(
-            f"DATABASE_URL asks for {parsed.get_backend_name()}: this version stores in SQLite "
-            "only; use sqlite+aiosqlite:///data/keel.db"
-        )
-    if not parsed.database or parsed.database == ":memory:" or "mode=memory" in str(parsed):
-        raise ConfigError("DATABASE_URL must name a file: sqlite+aiosqlite:///data/keel.db")
-    return Path(parsed.database).absolute()
-
-
-def async_url(path: Path) -> URL:
-    """The URL under which the daemon opens a file."""
-    return URL.create("sqlite+aiosqlite", database=str(path))
 
 
 def inspect(path: Path, timeout_s: float) -> Standing:
@@ -64,12 +37,24 @@ def inspect(path: Path, timeout_s: float) -> Standing:
     """
     if not path.exists() or (path.is_file() and path.stat().st_size == 0):
         return Standing.MISSING
-    tables, revision = read_schema(path, timeout_s)
+    return _standing(str(path), *read_schema(path, timeout_s))
+
+
+async def inspect_server(place: Place, connect_limit_s: float) -> Standing:
+    """Say how a database on a server stands to this code; changes nothing.
+
+    Raises ConfigError (as `inspect`, and wrong password, no such database, no rights) and
+    TransientError (not reachable).
+    """
+    return _standing(str(place), *await read_server_schema(place, connect_limit_s))
+
+
+def _standing(name: str, tables: set[str], revision: str | None) -> Standing:
     if not tables:
         return Standing.MISSING
     if revision is None:
         raise ConfigError(
-            f"database {path} holds tables but no Keel schema ({sorted(tables)[0]}, ...): it "
+            f"database {name} holds tables but no Keel schema ({sorted(tables)[0]}, ...): it "
             "belongs to another program; use another DATABASE_URL or DATA_DIR"
         )
     if revision == REVISION:
@@ -77,8 +62,8 @@ def inspect(path: Path, timeout_s: float) -> Standing:
     if revision in KNOWN_REVISIONS:
         return Standing.OLDER
     raise ConfigError(
-        f"database {path}: schema {revision} found, this code knows up to {REVISION}; "
-        "update Keel or use another DATA_DIR"
+        f"database {name}: schema {revision} found, this code knows up to {REVISION}; "
+        "update Keel or use another DATA_DIR or DATABASE_URL"
     )
 
 

@@ -61,10 +61,12 @@ class SqlTraceStore:
         self._spooled_numbers: dict[tuple[str, int], int] = {}
         self._failing = False
         self._lost = 0
+        self._proposals = 0
 
     def put(self, record: TraceRecord) -> None:
         """Queue a record; never waits, never raises for a slow database."""
         rows = _encode(record)
+        self._proposals += record.strategy is not None
         self._queue.pop(rows.id, None)
         self._queue[rows.id] = rows
         if len(self._queue) > self._queue_rows:
@@ -81,6 +83,11 @@ class SqlTraceStore:
     def lost(self) -> int:
         """Rows lost because neither database nor spool file took them."""
         return self._lost
+
+    @property
+    def proposals(self) -> int:
+        """How often a trace with a signal was put since the start; grows when there is news."""
+        return self._proposals
 
     async def run(self) -> None:
         """The writer service: writes 100 rows or what 250 ms brought; retries for ever."""
@@ -119,15 +126,14 @@ class SqlTraceStore:
 
     async def recent(self, limit: int) -> tuple[TraceRecord, ...]:
         """Newest first, queued ones among them. Raises TransientError."""
-        newest = select(traces).order_by(traces.c.started_at.desc(), traces.c.id.desc())
-        queued: list[ReadRow] = [rows.row for rows in self._queue.values()]
-        stored = await self._rows(newest.limit(limit))
-        found: dict[str, ReadRow] = {row["id"]: row for row in stored}
-        found |= {row["id"]: row for row in queued}
-        newest_first = sorted(
-            found.values(), key=lambda row: (row["started_at"], row["id"]), reverse=True
-        )
-        return tuple(record_of(row) for row in newest_first[:limit])
+        queued = [rows.row for rows in self._queue.values()]
+        return tuple(map(record_of, await self._newest(select(traces), queued, limit)))
+
+    async def proposed(self, limit: int) -> tuple[ReadRow, ...]:
+        """Newest rows with a signal, queued ones among them; `record_of` opens a row's body."""
+        queued = [rows.row for rows in self._queue.values() if rows.row["strategy"] is not None]
+        stored = select(traces).where(traces.c.strategy.is_not(None))
+        return tuple(await self._newest(stored, queued, limit))
 
     async def last_number(self, symbol: Symbol, bar_close: Ms) -> int:
         """Highest n stored, queued or spooled for this bar; 0 for none. Raises TransientError."""
@@ -153,6 +159,18 @@ class SqlTraceStore:
         """Append everything queued to the spool file: the last act when the database is away."""
         while self._queue:
             self._spill_oldest()
+
+    async def _newest(
+        self, question: Select[Any], queued: Sequence[ReadRow], limit: int
+    ) -> Sequence[ReadRow]:
+        newest = question.order_by(traces.c.started_at.desc(), traces.c.id.desc())
+        stored = await self._rows(newest.limit(limit))
+        found: dict[str, ReadRow] = {row["id"]: row for row in stored}
+        found |= {row["id"]: row for row in queued}
+        newest_first = sorted(
+            found.values(), key=lambda row: (row["started_at"], row["id"]), reverse=True
+        )
+        return newest_first[:limit]
 
     async def _rows(self, question: Select[Any]) -> Sequence[ReadRow]:
         async def ask(db: AsyncConnection) -> Sequence[ReadRow]:

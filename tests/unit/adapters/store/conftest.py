@@ -1,4 +1,4 @@
-"""A store on a fresh file for each test; the schema is made once and copied."""
+"""A store on a fresh file, or on an emptied database of a server, for each test."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ import pytest
 
 import setup_database
 from bot.adapters.store import Store, StoreOptions, open_store
-from tests.unit.adapters.store.fakes import FakeClock
+from bot.adapters.store.tables import metadata
+from tests.postgres import PostgresServer, postgres
+from tests.unit.adapters.store.fakes import SERVERS, FakeClock
+
+__all__ = ["postgres"]
 
 Opener = Callable[..., Awaitable[Store]]
+SHARED = "store"  # the name of the database that tests share, emptied before each
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +25,15 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "keel.db"
     setup_database.set_up(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def prepared(postgres: PostgresServer) -> PostgresServer:
+    """The server with our schema in its shared database."""
+    url = postgres.fresh(SHARED)
+    assert setup_database.main(["--database-url", url]) == 0
+    SERVERS[postgres.port] = postgres
+    return postgres
 
 
 @pytest.fixture
@@ -30,20 +44,31 @@ def database(template: Path, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A database with the current schema and no rows: the same tests on both kinds."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{request.getfixturevalue('database')}"
+    server: PostgresServer = request.getfixturevalue("prepared")
+    # Of small tables quicker than TRUNCATE, which makes new files.
+    server.sql(SHARED, "; ".join(f'DELETE FROM "{name}"' for name in metadata.tables))
+    return server.url(SHARED)
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
 
 
 @pytest.fixture
-async def opener(database: Path, clock: FakeClock) -> AsyncIterator[Opener]:
-    """Open stores on the file; each is closed at the end. A locked file is given up at once."""
+async def opener(database_url: str, tmp_path: Path, clock: FakeClock) -> AsyncIterator[Opener]:
+    """Open stores on the database; each is closed at the end. A lock is given up at once."""
     opened: list[Store] = []
 
     async def opening(**changed: object) -> Store:
         fields: dict[str, object] = {
-            "database_url": f"sqlite+aiosqlite:///{database}",
-            "data_dir": database.parent,
+            "database_url": database_url,
+            "data_dir": tmp_path,
             "busy_timeout_s": 0.0,
         }
         options = StoreOptions(**{**fields, **changed})  # type: ignore[arg-type]

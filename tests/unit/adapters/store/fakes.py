@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 
+from bot.adapters.store import Store
 from bot.domain.types import (
     Cloid,
     ExitReason,
@@ -25,6 +26,7 @@ from bot.domain.types import (
     Trade,
 )
 from bot.ports import TraceRecord
+from tests.postgres import PostgresServer
 
 BTC = Symbol("BTC")
 AT = Ms(1_790_000_000_000)
@@ -71,19 +73,39 @@ class FakeClock:
             self.held -= 1
 
 
+# Servers of this run by port: a store's place leads back to the server it is on.
+SERVERS: dict[int, PostgresServer] = {}
+
+
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Another program holds the database's write lock."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+def locked(where: Store | Path) -> Iterator[None]:
+    """Another program holds the database's write lock; readers go on."""
+    if isinstance(where, Store) and not where.place.is_file:
+        server, name = _on_server(where)
+        with server.locked(name):
+            yield
+        return
+    path = where.path if isinstance(where, Store) else where
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
 
 
-def query(path: Path, sql: str) -> list[tuple[object, ...]]:
+def query(where: Store | Path, sql: str) -> list[tuple[object, ...]]:
     """Rows as another program sees them."""
+    if isinstance(where, Store) and not where.place.is_file:
+        server, name = _on_server(where)
+        return server.sql(name, sql)
+    path = where.path if isinstance(where, Store) else where
     with closing(sqlite3.connect(path)) as other:
         return other.execute(sql).fetchall()
+
+
+def _on_server(store: Store) -> tuple[PostgresServer, str]:
+    url = store.place.url
+    assert url.port is not None and url.database is not None
+    return SERVERS[url.port], url.database
 
 
 def order(number: int = 1, status: OrderStatus = OrderStatus.NEW, **changed: object) -> Order:
@@ -177,9 +199,9 @@ def record(number: int = 1, **changed: object) -> TraceRecord:
         "tier": 2,
         "fingerprint": "f" * 16,
         "body": {
-            "signal": {"strength": 0.5},
-            "market": {"mark": 64.5},
-            "approval": {"checks": CHECKS},
+            "inputs": {"market": {"mark": 64.5}},
+            "proposal": {"signal": {"strength": 0.5}},
+            "approval": {"verdict": {"checks": CHECKS}},
         },
     }
     return TraceRecord(**{**fields, **changed})  # type: ignore[arg-type]

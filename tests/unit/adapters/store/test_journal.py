@@ -197,12 +197,12 @@ async def test_recent_trades_are_the_last_hundred_oldest_first(store: Store) -> 
     found = await store.journal.recover()
     assert (found.recent_trades, found.closed_trades) == (trades[30:], 130)
     assert await store.journal.trades(2) == trades[-2:]
-    assert query(store.path, "select net_pnl_real from trades limit 1") == [(5.8,)]
+    assert query(store, "select net_pnl_real from trades limit 1") == [(5.8,)]
 
 
 async def test_a_locked_database_is_a_transient_error(store: Store) -> None:
     """Entries are refused while the journal cannot write; the next write works."""
-    with locked(store.path), pytest.raises(TransientError, match="locked"):
+    with locked(store), pytest.raises(TransientError, match="locked"):
         await store.journal.record(Changes(orders=(order(1),)))
     await store.journal.record(Changes(orders=(order(1),)))
 
@@ -211,7 +211,7 @@ async def test_a_database_that_does_not_answer_is_given_up(opener: Opener) -> No
     """No await on the outside without a limit, and SQLite's own waiting does not stretch it."""
     store = await opener(busy_timeout_s=0.3, limit_s=0.05)
     loop = asyncio.get_running_loop()
-    with locked(store.path):
+    with locked(store):
         started = loop.time()
         with pytest.raises(TransientError, match="no answer within"):
             await store.journal.record(Changes(orders=(order(1),)))
@@ -219,7 +219,7 @@ async def test_a_database_that_does_not_answer_is_given_up(opener: Opener) -> No
             await store.journal.record(Changes(orders=(order(2),)))
         assert loop.time() - started < 0.25
     await store.close()
-    rows = query(store.path, "select cloid from orders")
+    rows = query(store, "select cloid from orders")
     assert (order(2).cloid,) not in rows  # given up before it began: never written
 
 
@@ -227,7 +227,7 @@ async def test_a_cancelled_write_is_left_at_once(opener: Opener) -> None:
     """The desk waits 20 ms for an exit's row and goes on; the next row is written."""
     store = await opener(busy_timeout_s=0.3)
     loop = asyncio.get_running_loop()
-    with locked(store.path):
+    with locked(store):
         started = loop.time()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.02):
@@ -257,7 +257,7 @@ async def test_writes_side_by_side_all_arrive(store: Store) -> None:
 async def test_a_reader_works_while_a_transaction_is_open(store: Store) -> None:
     """The page reads the database of a daemon that writes."""
     await store.journal.record(Changes(orders=(order(1),)))
-    with locked(store.path):
+    with locked(store):
         assert await store.journal.orders_of(TRACE) == (order(1),)
 
 

@@ -10,10 +10,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.adapters.store import Store, StoreOptions, open_store
-from bot.adapters.store.schema import REVISION, Standing, database_path, explain, inspect
+from bot.adapters.store.engine import create_engine
+from bot.adapters.store.place import place_of, place_of_file
+from bot.adapters.store.schema import REVISION, Standing, explain, inspect
 from bot.domain.errors import ConfigError, TransientError
 from bot.ports import Changes
 from tests.unit.adapters.store.fakes import TRACE, FakeClock, locked, order, query
@@ -46,9 +49,22 @@ async def test_a_first_start_makes_the_database(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["keel.db"]
 
 
-def test_the_store_imports_no_alembic() -> None:
-    """Alembic costs 11 MB and 0.1 s: it stays in the process of its own."""
-    program = "import sys, bot.adapters.store; print('alembic' in sys.modules)"
+def test_the_store_imports_neither_alembic_nor_asyncpg(database: Path) -> None:
+    """Alembic stays in a process of its own; PostgreSQL's driver comes with such a URL only."""
+    program = f"""
+import asyncio, sys
+from pathlib import Path
+from bot.adapters.store import StoreOptions, open_store
+from tests.unit.adapters.store.fakes import FakeClock
+sys.modules.pop("asyncpg", None)  # the fakes know a server, too
+
+async def main():
+    options = StoreOptions("sqlite:///{database}", Path({str(database.parent)!r}))
+    await (await open_store(options, FakeClock())).close()
+
+asyncio.run(main())
+print(bool({{"alembic", "asyncpg"}} & set(sys.modules)))
+"""
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -139,7 +155,9 @@ async def test_a_setup_that_hangs_is_given_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("postgresql+asyncpg://keel:secret@db/keel", "asks for postgresql"),
+        ("mysql://keel:secret@db/keel", "asks for mysql"),
+        ("postgresql://keel:secret@/keel", "names no host"),
+        ("postgresql://keel:secret@db", "names no host or no database"),
         ("keel.db", "not a database URL"),
         ("sqlite+aiosqlite://", "must name a file"),
         ("sqlite:///:memory:", "must name a file"),
@@ -148,7 +166,7 @@ async def test_a_setup_that_hangs_is_given_up(tmp_path: Path) -> None:
 def test_urls_that_are_not_ours_are_explained(url: str, words: str) -> None:
     """Never with the password in it."""
     with pytest.raises(ConfigError, match=words) as caught:
-        database_path(url)
+        place_of(url)
     assert "secret" not in str(caught.value)
 
 
@@ -175,6 +193,25 @@ def test_an_empty_file_counts_as_missing(tmp_path: Path) -> None:
     """What an interrupted first start may have left is no reason to refuse the second."""
     (tmp_path / "keel.db").touch()
     assert inspect(tmp_path / "keel.db", 0.0) is Standing.MISSING
+
+
+@pytest.mark.parametrize("name", ["keel.db", "odd #?%20&name.db"])
+async def test_the_daemon_connects_to_a_file_that_is_there_only(tmp_path: Path, name: str) -> None:
+    """SQLite would make an empty one in the place of a database that was taken away."""
+    place = place_of_file(tmp_path / name)
+    engine = create_engine(place, "FULL", 0.0, 1.0)
+    try:
+        with pytest.raises(OperationalError, match="unable to open"):
+            async with engine.connect():
+                pass
+        assert not place.path.exists()
+        with closing(sqlite3.connect(place.path)) as made:
+            made.execute("create table t (a)")
+        async with engine.connect() as connection:
+            assert (await connection.exec_driver_sql("select count(*) from t")).scalar() == 0
+    finally:
+        await engine.dispose()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 async def _pragmas(db: AsyncConnection) -> list[object]:

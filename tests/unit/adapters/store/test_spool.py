@@ -22,8 +22,8 @@ from tests.unit.adapters.store.conftest import Opener
 from tests.unit.adapters.store.fakes import AT, TRACE, fill, locked, order, position, query, record
 
 
-def filled(path: Path) -> Path:
-    return path.parent / "spool.jsonl"
+def filled(store: Store) -> Path:
+    return store._spool.path
 
 
 def _append(path: Path, data: bytes) -> None:
@@ -36,13 +36,13 @@ async def test_spooled_money_goes_in_before_the_next_row(store: Store) -> None:
     sent = order(1, OrderStatus.SENT, updated_at=Ms(AT + 1))
     resting = order(1, OrderStatus.OPEN, updated_at=Ms(AT + 2))
     await store.journal.spool_money(Changes(orders=(sent,), fills=(fill(1),)))
-    assert filled(store.path).exists()
+    assert filled(store).exists()
     await store.journal.record(Changes(orders=(resting,)))
     assert await store.journal.orders_of(TRACE) == (
         order(1, OrderStatus.OPEN, updated_at=Ms(AT + 2)),
     )
     assert (await store.journal.recover()).fills == (fill(1),)
-    assert not filled(store.path).exists()
+    assert not filled(store).exists()
 
 
 async def test_the_trace_writer_replays_spooled_money_too(store: Store) -> None:
@@ -50,13 +50,13 @@ async def test_the_trace_writer_replays_spooled_money_too(store: Store) -> None:
     await store.journal.spool_money(Changes(orders=(order(1),)))
     assert store.traces.backlog() == 1
     await store.traces.flush()
-    assert query(store.path, "select count(*) from orders") == [(1,)]
+    assert query(store, "select count(*) from orders") == [(1,)]
 
 
 async def test_money_spooled_while_away_is_replayed_by_the_next_start(opener: Opener) -> None:
     """A crash during an outage loses no exit."""
     store = await opener()
-    with locked(store.path):
+    with locked(store):
         with pytest.raises(TransientError):
             await store.journal.record(Changes(orders=(order(1),)))
         await store.journal.spool_money(Changes(orders=(order(1),), state={"x": 1}))
@@ -64,18 +64,18 @@ async def test_money_spooled_while_away_is_replayed_by_the_next_start(opener: Op
     again = await opener()  # the first was never closed
     found = await again.journal.recover()
     assert (found.open_orders, found.state) == ((), {"x": 1})
-    assert not filled(store.path).exists()
+    assert not filled(store).exists()
 
 
 async def test_a_replayed_spool_that_comes_back_changes_nothing(opener: Opener) -> None:
     """Killed between the last commit and the removal of the file: nothing is replayed twice."""
     store = await opener()
     await store.journal.spool_money(Changes(positions=(position(),)))
-    kept = store.path.parent / "kept"
-    shutil.copyfile(filled(store.path), kept)
+    kept = store._spool.path.parent / "kept"
+    shutil.copyfile(filled(store), kept)
     await store.journal.record(Changes(flat=(position().symbol,)))
     await store.close()
-    shutil.copyfile(kept, filled(store.path))
+    shutil.copyfile(kept, filled(store))
     again = await opener()
     assert (await again.journal.recover()).positions == ()
     assert again.traces.backlog() == 0
@@ -100,8 +100,8 @@ async def test_half_a_replay_goes_on_where_it_stopped(
     monkeypatch.setattr("bot.adapters.store.replay.write_money", counted)
     with pytest.raises(TransientError):
         await store.journal.recover()
-    assert query(store.path, "select lines from spool_marks") == [(25,)]
-    assert query(store.path, "select count(*) from fills") == [(25,)]
+    assert query(store, "select lines from spool_marks") == [(25,)]
+    assert query(store, "select count(*) from fills") == [(25,)]
     seen[:] = [1] * 100
     again = await opener()
     found = await again.journal.recover()
@@ -114,22 +114,22 @@ async def test_a_replay_given_up_midway_repeats_nothing(opener: Opener) -> None:
     """The caller was cancelled while the lines were being written: they may be there already."""
     store = await opener(busy_timeout_s=1.0)
     await store.journal.spool_money(Changes(positions=(position(),)))
-    with locked(store.path), pytest.raises(TimeoutError):
+    with locked(store), pytest.raises(TimeoutError):
         async with asyncio.timeout(0.02):
             await store.replay.run()  # its transaction has begun and ends when the lock goes
     flat = Changes(flat=(position().symbol,))
     await store.journal.record(flat)
     assert (await store.journal.recover()).positions == ()
-    assert query(store.path, "select lines from spool_marks") == [(1,)]
+    assert query(store, "select lines from spool_marks") == [(1,)]
 
 
 async def test_a_spool_that_vanished_is_a_transient_error(store: Store) -> None:
     """Somebody removed the file: nothing to replay from, and no service dies of it."""
     await store.journal.spool_money(Changes(orders=(order(1),)))
-    filled(store.path).rename(store.path.parent / "elsewhere")
+    filled(store).rename(store._spool.path.parent / "elsewhere")
     with pytest.raises(TransientError, match="cannot be read"):
         await store.traces.flush()
-    (store.path.parent / "elsewhere").rename(filled(store.path))
+    (store._spool.path.parent / "elsewhere").rename(filled(store))
     await store.traces.flush()
 
 
@@ -138,11 +138,11 @@ async def test_a_line_that_cannot_be_replayed_is_kept_aside(opener: Opener) -> N
     store = await opener()
     for n in (1, 2):
         await store.journal.spool_money(Changes(orders=(order(n),)))
-    _append(filled(store.path), b'{"kind":"money"}\nnot json\n')
+    _append(filled(store), b'{"kind":"money"}\nnot json\n')
     again = await opener()
     assert await again.journal.orders_of(TRACE) == (order(1), order(2))
     assert again.traces.backlog() == 0
-    assert (store.path.parent / "spool.rejected.jsonl").read_bytes().count(b"\n") == 2
+    assert (store._spool.path.parent / "spool.rejected.jsonl").read_bytes().count(b"\n") == 2
 
 
 async def test_a_row_that_the_tables_refuse_is_kept_aside(opener: Opener) -> None:
@@ -155,7 +155,10 @@ async def test_a_row_that_the_tables_refuse_is_kept_aside(opener: Opener) -> Non
     await store.traces.flush()
     assert (await store.journal.recover()).fills == (fill(1), fill(3))
     assert await store.traces.recent(2) == (record(1),)
-    assert b"1180591620717411303424" in (store.path.parent / "spool.rejected.jsonl").read_bytes()
+    assert (
+        b"1180591620717411303424"
+        in (store._spool.path.parent / "spool.rejected.jsonl").read_bytes()
+    )
 
 
 async def test_money_and_traces_share_one_order(opener: Opener) -> None:
@@ -167,7 +170,7 @@ async def test_money_and_traces_share_one_order(opener: Opener) -> None:
     await store.journal.spool_money(Changes(fills=(fill(2, fee=Decimal(2)),)))
     assert store.traces.backlog() == 5
     await store.traces.flush()
-    assert query(store.path, "select count(*) from traces") == [(3,)]
+    assert query(store, "select count(*) from traces") == [(3,)]
     assert (await store.journal.recover()).fees == Decimal(3)
 
 

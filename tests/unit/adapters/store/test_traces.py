@@ -47,11 +47,15 @@ async def test_a_trace_comes_back_as_it_was(store: Store) -> None:
 async def test_our_own_types_are_stored_as_plain_data(store: Store) -> None:
     """A body may hold the frozen dataclasses of the road."""
     check = Check(CheckCode.TIER, True, 2, 3)
-    store.traces.put(record(1, body={"approval": {"checks": (check,)}, "side": Side.LONG}))
+    store.traces.put(
+        record(1, body={"approval": {"verdict": {"checks": (check,)}}, "side": Side.LONG})
+    )
     await store.traces.flush()
     found = await store.traces.get(record(1).trace_id)
     assert found is not None
-    assert found.body == canonical.plain({"approval": {"checks": [check]}, "side": "LONG"})
+    assert found.body == canonical.plain(
+        {"approval": {"verdict": {"checks": [check]}}, "side": "LONG"}
+    )
 
 
 async def test_a_trace_written_again_replaces_itself(store: Store) -> None:
@@ -59,16 +63,17 @@ async def test_a_trace_written_again_replaces_itself(store: Store) -> None:
     store.traces.put(record(1))
     await store.traces.flush()
     gate = {"checks": [{"code": "exposure", "ok": True, "value": "1.5", "limit": 2, "unit": "x"}]}
-    further = record(1, stage="execute", result="executed", body={"signal": {}, "risk": gate})
+    body = {"proposal": {"signal": {}}, "desk": {"verdict": gate}}
+    further = record(1, stage="execute", result="executed", body=body)
     store.traces.put(record(1, stage="clear"))
     store.traces.put(further)
     assert store.traces.backlog() == 1
     await store.traces.flush()
     assert await store.traces.recent(10) == (further,)
-    assert query(
-        store.path, "select gate, code, ok, value, limit_value, unit from gate_results"
-    ) == [("risk", "exposure", 1, "1.5", "2", "x")]
-    assert query(store.path, "select taken, gate_reason, price from signals") == [(1, None, None)]
+    assert query(store, "select gate, code, ok, value, limit_value, unit from gate_results") == [
+        ("risk", "exposure", 1, "1.5", "2", "x")
+    ]
+    assert query(store, "select taken, gate_reason, price from signals") == [(1, None, None)]
 
 
 async def test_a_trace_put_again_while_it_is_written_is_written_again(store: Store) -> None:
@@ -90,7 +95,7 @@ async def test_signals_and_checks_get_rows_of_their_own(store: Store) -> None:
     store.traces.put(record(2, body={}, side=None, strategy=None))
     await store.traces.flush()
     columns = "trace_id, symbol, side, strategy, score, tier, price, taken, gate_reason, at"
-    assert query(store.path, f"select {columns} from signals") == [
+    assert query(store, f"select {columns} from signals") == [
         (
             record(1).trace_id,
             "BTC",
@@ -104,9 +109,7 @@ async def test_signals_and_checks_get_rows_of_their_own(store: Store) -> None:
             AT + 1,
         )
     ]
-    assert query(
-        store.path, "select n, gate, code, ok, value, limit_value, at from gate_results"
-    ) == [
+    assert query(store, "select n, gate, code, ok, value, limit_value, at from gate_results") == [
         (0, "approval", "tier", 1, "2", "3", AT + 1),
         (1, "approval", "confidence", 0, "0.71", "0.75", AT + 1),
     ]
@@ -117,8 +120,8 @@ async def test_many_checks_in_one_batch_all_arrive(store: Store) -> None:
     for n in range(1, 251):
         store.traces.put(record(n))
     await store.traces.flush()
-    assert query(store.path, "select count(*) from gate_results") == [(500,)]
-    assert query(store.path, "select count(*) from traces") == [(250,)]
+    assert query(store, "select count(*) from gate_results") == [(500,)]
+    assert query(store, "select count(*) from traces") == [(250,)]
 
 
 async def test_recent_is_newest_first_with_queued_ones_among_them(store: Store) -> None:
@@ -187,7 +190,7 @@ async def test_the_writer_writes_what_is_put(store: Store) -> None:
         await until(lambda: store.traces.backlog() == 0)
         store.traces.put(record(2))
         await until(lambda: store.traces.backlog() == 0)
-    assert query(store.path, "select count(*) from traces") == [(2,)]
+    assert query(store, "select count(*) from traces") == [(2,)]
 
 
 async def test_an_idle_writer_sets_no_deadline(store: Store, clock: FakeClock) -> None:
@@ -204,7 +207,7 @@ async def test_an_idle_writer_sets_no_deadline(store: Store, clock: FakeClock) -
 async def test_the_writer_backs_off_and_goes_on(store: Store, clock: FakeClock) -> None:
     """While the database is away rows stay queued; pauses double up to a bound."""
     async with writing(store):
-        with locked(store.path):
+        with locked(store):
             store.traces.put(record(1))
             await until(lambda: len(clock.pauses) >= 7)
             assert store.traces.backlog() == 1
@@ -216,13 +219,13 @@ async def test_the_writer_backs_off_and_goes_on(store: Store, clock: FakeClock) 
 async def test_the_queue_is_bounded_and_the_oldest_go_to_the_spool(opener: Opener) -> None:
     """A full queue drops nothing and grows no further; replay keeps the order, once."""
     store = await opener(queue_rows=3)
-    with locked(store.path):
+    with locked(store):
         for n in range(1, 6):
             store.traces.put(record(n))
         store.traces.put(record(1, stage="execute"))
         with pytest.raises(TransientError):
             await store.traces.flush()
-    spool = store.path.parent / "spool.jsonl"
+    spool = store._spool.path.parent / "spool.jsonl"
     lines = [json.loads(line) for line in spool.read_bytes().splitlines()]
     assert [line["row"]["id"] for line in lines[1:]] == [record(n).trace_id for n in (1, 2, 3)]
     assert store.traces.backlog() == 6
@@ -248,7 +251,7 @@ async def test_closing_with_the_database_away_spools_the_queue(opener: Opener) -
     """The next start finds what this one could not write."""
     store = await opener()
     store.traces.put(record(1))
-    with locked(store.path):
+    with locked(store):
         await store.close()
     again = await opener()
     assert await again.traces.recent(5) == (record(1),)
@@ -261,7 +264,9 @@ async def test_a_row_that_no_table_takes_does_not_block_the_others(store: Store)
     store.traces.put(record(2))
     await store.traces.flush()
     assert [trace.trace_id for trace in await store.traces.recent(5)] == [record(2).trace_id]
-    assert b"BTC-20260921T1320-1" in (store.path.parent / "spool.rejected.jsonl").read_bytes()
+    assert (
+        b"BTC-20260921T1320-1" in (store._spool.path.parent / "spool.rejected.jsonl").read_bytes()
+    )
 
 
 def test_a_trace_is_small() -> None:
