@@ -14,15 +14,24 @@ from functools import partial
 
 import structlog
 
-from bot.adapters.store import EquityPoint, StoreOptions, open_store
+from bot.adapters.store import (
+    Backups,
+    EquityPoint,
+    StoreOptions,
+    open_store,
+    place_of,
+    place_of_file,
+)
 from bot.adapters.venues.hyperliquid import connect
+from bot.app.keeping import BACKUP_FOLDER, Keeping, trading_config
 from bot.app.parts import Parts, build
 from bot.app.policies import rules_of
 from bot.app.reach import refuse_dead
+from bot.app.telling import log_fact
 from bot.app.view import DaemonControls, DaemonView, Phase
 from bot.app.world import World, open_world, options_of
 from bot.domain.errors import ConfigError, TransientError
-from bot.domain.types import ExitReason
+from bot.domain.types import ExitReason, Ms
 from bot.pipeline.recover import restore
 from bot.ports import Changes
 from bot.runtime.lock import FolderLock
@@ -33,9 +42,11 @@ from bot.version import VERSION
 from bot.web.access import WebOptions, load_token
 from bot.web.api import build_api
 from bot.web.server import WebServer
-from config.settings import Settings, fingerprint
+from config.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+BEHIND_LIMIT_S = 1.3  # of the stop's 8 s, for rows that are no money
 
 
 def run_daemon(settings: Settings, warnings: Sequence[str]) -> int:
@@ -45,8 +56,6 @@ def run_daemon(settings: Settings, warnings: Sequence[str]) -> int:
     lock.acquire()
     try:
         configure(LogOptions(general.data_dir, general.log_console_level, general.log_level))
-        for line in warnings:
-            log.warning("configuration", note=line)
         return asyncio.run(_live(settings, warnings))
     finally:
         lock.release()
@@ -68,17 +77,28 @@ async def _live(settings: Settings, warnings: Sequence[str]) -> int:
             options, world.clock, warm=partial(store.candles.window, world.source)
         )
         opened.push_async_callback(hyperliquid.close)
-        mark = fingerprint(settings)
-        parts = build(settings, world, store, hyperliquid, rules, mark)
-        await store.journal.put_config(mark, world.clock.now(), {"policies": parts.policies})
+        await store.claim(f"{world.name} {hyperliquid.account}", hyperliquid.account)
+        parts = build(settings, world, store, hyperliquid, rules)
+        parts.facts.listen(log_fact)
+        body = {"policies": parts.policies}
+        await store.journal.put_config(parts.fingerprint, world.clock.now(), body)
+        await store.journal.record(trading_config(settings))
         await _recover(parts)
         return await _Daemon(parts, warnings).run()
 
 
 async def _recover(parts: Parts) -> None:
     recovered = await parts.store.journal.recover()
-    clock = parts.world.clock
-    restore(parts.books, recovered, clock.now(), clock.wall() + parts.execution.waits.entry_life_ms)
+    clock, journal = parts.world.clock, parts.store.journal
+    expires_at = clock.wall() + parts.execution.waits.entry_life_ms
+    past = [
+        order
+        for position in recovered.positions
+        for order in await journal.orders_of(position.trace_id)
+    ]
+    restore(parts.books, recovered, clock.now(), expires_at, past)
+    for symbol, ident in parts.books.intents.items():
+        parts.traces.used(symbol, parts.books.decided.get(symbol, Ms(0)), ident)
     if recovered.positions or recovered.open_orders:
         log.warning(
             "recovered",
@@ -88,8 +108,11 @@ async def _recover(parts: Parts) -> None:
 
 
 def _store_options(settings: Settings, world: World) -> StoreOptions:
-    url = settings.general.database_url or f"sqlite+aiosqlite:///{world.folder / 'keel.db'}"
-    return StoreOptions(database_url=url, data_dir=world.folder)
+    given = settings.general.database_url
+    if given is None:
+        return StoreOptions(place_of_file(world.folder / "keel.db").whole, world.folder)
+    register_secret(place_of(given.get_secret_value()).password or "")
+    return StoreOptions(given.get_secret_value(), world.folder)
 
 
 class _Daemon:
@@ -142,17 +165,28 @@ class _Daemon:
         add(Service("reconcile", self._reconcile, critical=True))
         add(Service("heartbeat", self._heartbeat, critical=False))
         add(Service("loop_lag", self._lag.run, critical=False))
+        add(Service("keeping", self._keeping().run, critical=False))
+        if parts.store.lock is not None:
+            held = partial(parts.store.lock.run, self._clock)
+            add(Service("account_lock", held, critical=True))
         add(Service("web", self._web.run, critical=False))
         add(Service("road", self._road, critical=False))
         if world.exchange is not None and world.interval is not None:
             add(Service("end_of_data", self._end_of_data, critical=True))
 
+    def _keeping(self) -> Keeping:
+        """The daily jobs, and what /status says of them."""
+        parts, general = self._parts, self._parts.settings.general
+        folder = parts.world.folder / BACKUP_FOLDER
+        backups = Backups(parts.store.place, folder, self._clock, general.backups_kept)
+        self.view.keeping = Keeping(parts.store, backups, self._clock, general.traces_kept_days)
+        return self.view.keeping
+
     def _add_stages(self) -> None:
         stop = self._supervisor.on_stop
         stop("desk", self._quiet_desk, 5.5)
         stop("rows", self._parts.rows.drained, 1.0)
-        stop("candles", self._parts.keeper.flush, 0.7)
-        stop("traces", self._parts.store.traces.flush, 0.7)
+        stop("behind", self._write_behind, 1.5)
 
     # --- services ----------------------------------------------------------------------
 
@@ -233,6 +267,15 @@ class _Daemon:
             await self._clock.pause(1.0)
         self._supervisor.request_stop(0, why="end of data")
         await asyncio.Event().wait()
+
+    async def _write_behind(self) -> None:
+        """Traces and candles, as far as time allows: the rest is spooled, or fetched again."""
+        try:
+            async with asyncio.timeout(BEHIND_LIMIT_S):
+                await self._parts.store.traces.flush()
+                await self._parts.keeper.flush()
+        except (TimeoutError, TransientError) as error:
+            log.warning("stopped_before_all_was_written", error=str(error) or "no time left")
 
     async def _quiet_desk(self) -> None:
         self.view.phase = Phase.STOPPING

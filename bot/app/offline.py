@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from bot.adapters.store import Store, StoreOptions, open_store
+from bot.adapters.store import Store, StoreOptions, open_store, place_of_file
 from bot.app.recorded import RecordedView
 from bot.app.world import world_name
 from bot.domain.errors import ConfigError
@@ -64,12 +64,12 @@ def run_health_server(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings) -> int:
-    store, _ = await _open(settings)
+    store, name = await _open(settings)
     try:
         clock = SystemClock()
         web = settings.web
         token = web.api_token.get_secret_value() if web.api_token is not None else None
-        view = RecordedView(store, settings.general.mode, clock)
+        view = RecordedView(store, f"hyperliquid:{name}", settings.general.mode, clock)
         options = WebOptions(host=web.http_host, token=load_token(settings.general.data_dir, token))
         server = WebServer(build_api(view, options, VERSION), web.http_host, web.http_port, clock)
         supervisor = Supervisor(clock)
@@ -91,7 +91,13 @@ async def _find(settings: Settings, trace_id: TraceId) -> tuple[TraceRecord, Sto
         record = await store.traces.get(trace_id)
         if record is not None:
             return record, store, name
+        gone = await store.archive.find(trace_id)
         await store.close()
+        if gone is not None:
+            raise ConfigError(
+                f"trace {trace_id} is archived: {settings.general.data_dir / name}/archive/"
+                f"{gone.file}; only traces in the database are replayed (TRACES_KEPT_DAYS)"
+            )
     raise ConfigError(
         f"there is no trace {trace_id} in any world of {settings.general.data_dir} "
         f"({', '.join(worlds) or 'it holds none'}); GET /traces lists the newest"
@@ -118,5 +124,6 @@ async def _open(settings: Settings) -> tuple[Store, str]:
 
 async def _open_world(settings: Settings, name: str) -> Store:
     folder = settings.general.data_dir / name
-    url = settings.general.database_url or f"sqlite+aiosqlite:///{folder / 'keel.db'}"
-    return await open_store(StoreOptions(url, folder), SystemClock())
+    given = settings.general.database_url
+    url = given.get_secret_value() if given else place_of_file(folder / "keel.db").whole
+    return await open_store(StoreOptions(url, folder, reader=True), SystemClock())

@@ -22,7 +22,7 @@ from bot.pipeline.execute import Execution, Waits
 from bot.pipeline.facts import Facts
 from bot.pipeline.health import Health
 from bot.pipeline.keep import CandleKeeper
-from bot.pipeline.policies import Policies
+from bot.pipeline.policies import Policies, fingerprint
 from bot.pipeline.reconcile import Cadence, Reconcile
 from bot.pipeline.road import Road, RoadOptions
 from bot.pipeline.rows import Rows
@@ -52,6 +52,7 @@ class Parts:
     desk: Desk
     care: Care
     reconcile: Reconcile
+    traces: TraceBook
     keeper: CandleKeeper
     scan: Scan
     road: Road
@@ -63,12 +64,12 @@ def build(
     store: Store,
     hyperliquid: Hyperliquid,
     rules: tuple[LoadedStrategy, ...],
-    fingerprint: str,
 ) -> Parts:
     """Wire the road from its end: money, the acting half, the thinking half."""
-    policies = policies_of(settings, rules, world.interval, world.speed)
+    policies = policies_of(settings, rules, world.interval)
+    mark = fingerprint(policies)
     money = _money(settings, world, store, hyperliquid, policies)
-    traces = TraceBook(store.traces, world.clock, fingerprint)
+    traces = TraceBook(store.traces, world.clock, mark)
     acting = _acting(settings, world, hyperliquid, policies, money, traces)
     keeper = CandleKeeper(store.candles, world.source, world.clock)
     feed, books = hyperliquid.feed, money.books
@@ -93,7 +94,7 @@ def build(
         settings=settings,
         world=world,
         policies=policies,
-        fingerprint=fingerprint,
+        fingerprint=mark,
         store=store,
         hyperliquid=hyperliquid,
         instruments=acting.instruments,
@@ -104,6 +105,7 @@ def build(
         desk=acting.desk,
         care=Care(world.clock, feed, books, acting.desk, policies.protection, world.pace.care_s),
         reconcile=acting.reconcile,
+        traces=traces,
         keeper=keeper,
         scan=scan,
         road=road,
@@ -176,7 +178,7 @@ def _money(
     """Books and what they lean on."""
     clock = world.clock
     facts = Facts()
-    rows = Rows(store.journal, clock)
+    rows = Rows(store.journal, clock, store.journal.spool)
     safety = Safety(rows, clock, facts, policies.breakers)
     initial = settings.risk.initial_capital
     return _Money(
@@ -189,7 +191,7 @@ def _money(
             clock,
             policies.timeframe,
             backlog=store.traces.backlog,
-            check_skew=world.pace.check_skew,
+            speed=world.speed if world.pace.check_skew else None,
         ),
     )
 
@@ -213,7 +215,7 @@ def _scan(
         interval_ms,
         SETTLE_MS,
         instruments,
-        held=lambda: tuple(books.positions),
+        held=books.symbols,
     )
 
 

@@ -39,7 +39,7 @@ def overrides_of(settings: Settings) -> dict[str, dict[str, object]]:
 
 
 def policies_of(
-    settings: Settings, rules: tuple[LoadedStrategy, ...], interval: Timeframe | None, speed: float
+    settings: Settings, rules: tuple[LoadedStrategy, ...], interval: Timeframe | None
 ) -> Policies:
     """Gather every number that decides. `interval` is that of the candle files played.
 
@@ -82,7 +82,7 @@ def policies_of(
             ranging_leverage=risk.max_leverage_ranging,
             volatile_leverage=risk.max_leverage_volatile,
         ),
-        limits=_limits(settings, speed),
+        limits=_limits(settings),
         protection=_protection(settings),
         breakers=BreakerLimits(
             daily_loss_frac=settings.breakers.daily_loss_limit_percent,
@@ -122,7 +122,7 @@ def _flags(settings: Settings) -> FlagPolicy:
     return FlagPolicy(hard)
 
 
-def _limits(settings: Settings, speed: float) -> RiskLimits:
+def _limits(settings: Settings) -> RiskLimits:
     risk = settings.risk
     return RiskLimits(
         max_positions=risk.max_positions,
@@ -141,7 +141,6 @@ def _limits(settings: Settings, speed: float) -> RiskLimits:
         max_spread_bps=risk.max_spread_bps,
         max_funding_hourly=risk.max_funding_hourly_percent,
         max_mark_age_s=risk.max_mark_age_seconds,
-        max_clock_skew_ms=round(1000 * speed),
     )
 
 

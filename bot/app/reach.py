@@ -8,9 +8,11 @@ from __future__ import annotations
 import structlog
 
 from bot.app.parts import Parts
+from bot.app.policies import universe_of
 from bot.domain.errors import ConfigError, TransientError
 from bot.domain.reachability import reachable
 from bot.domain.types import Refused
+from bot.pipeline.scan import choose
 
 log = structlog.get_logger(__name__)
 
@@ -22,10 +24,11 @@ async def refuse_dead(parts: Parts) -> None:
     except TransientError as error:
         log.warning("reachability_not_checked", error=str(error))
         return
+    universe = choose(universe_of(parts.settings), parts.instruments, markets)
     refused: Refused | None = None
     for symbol, market in sorted(markets.items()):
         instrument = parts.instruments.get(symbol)
-        if instrument is None or instrument.delisted or market.mark <= 0:
+        if instrument is None or symbol not in universe.symbols:
             continue
         reach = reachable(
             parts.policies.sizing,

@@ -5,26 +5,39 @@ Owns the reading side that the daemon and the stand-alone server share; knows no
 
 from __future__ import annotations
 
+import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
-from bot.adapters.store import EquityPoint, Store
+from bot.adapters.store import Archived, EquityPoint, Store
+from bot.adapters.store.rows import ReadRow
+from bot.adapters.store.trace_rows import record_of
+from bot.app.curve import EquityCurve, Point
+from bot.app.decisions import digest
 from bot.domain.errors import TransientError
-from bot.domain.types import ZERO, Ms, TraceId, Trade
+from bot.domain.types import ZERO, Bars, Ms, Symbol, Timeframe, TraceId, Trade
 from bot.pipeline.funnel import ended, funnel
 from bot.ports import Clock, TraceRecord
 from bot.version import VERSION
+from bot.web.encode import Plain
 from bot.web.view import Component, Health, HealthState, Readiness
 
 REFRESH_S = 5.0
-EVERY_TRADE = 1_000_000
+COUNTED_TRADES = 1_000  # over which the stand-alone server gives its figures
 SHOWN_TRADES = 20
+KEPT_DIGESTS = 200
+YIELD_EVERY = 5  # bodies opened between two turns of the loop
+BAR_COLUMNS = ("ms", "open", "high", "low", "close", "volume")
 
 
 class RecordedTraces:
-    """Traces and the funnel, asked of the store."""
+    """Traces, decisions, funnel and candles, asked of the store; the newest come first."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, source: str) -> None:
+        """`source`: the name under which this world's candles are stored."""
         self._store = store
+        self._source = source
+        self._digests: OrderedDict[tuple[str, str, str, float], Plain] = OrderedDict()
 
     async def traces(self, limit: int) -> Sequence[Mapping[str, object]]:
         return [_head(record) for record in await self._store.traces.recent(limit)]
@@ -32,27 +45,50 @@ class RecordedTraces:
     async def trace(self, trace_id: str) -> Mapping[str, object] | None:
         record = await self._store.traces.get(TraceId(trace_id))
         if record is None:
-            return None
+            gone = await self._store.archive.find(TraceId(trace_id))
+            return archived_row(trace_id, gone) if gone is not None else None
         orders = await self._store.journal.orders_of(record.trace_id)
         return {**_head(record), "orders": orders, "body": record.body}
+
+    async def decisions(self, limit: int) -> Sequence[Plain]:
+        found = []
+        for number, row in enumerate(await self._store.traces.proposed(limit)):
+            if number % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+            found.append(self._digest(row))
+        return found
+
+    def _digest(self, row: ReadRow) -> Plain:
+        """Opened once; a road that went further is another row and is opened again."""
+        key = (row["id"], row["stage"], row["result"], row["duration_ms"])
+        known = self._digests.get(key)
+        if known is None:
+            known = self._digests[key] = Plain(digest(record_of(row)))
+            if len(self._digests) > KEPT_DIGESTS:
+                self._digests.popitem(last=False)
+        return known
 
     async def funnel(self, since: Ms | None) -> Mapping[str, object]:
         start = since if since is not None else Ms(0)
         counts = await self._store.traces.funnel(start)
-        trades = await self._store.journal.trades(EVERY_TRADE)
-        won = sum(trade.net_pnl > 0 and trade.opened_at >= start for trade in trades)
+        won = await self._store.browse.won(start)
         return {"since_at": since, "steps": funnel(counts, won), "ended": ended(counts)}
+
+    async def bars(self, symbol: Symbol, timeframe: Timeframe, limit: int) -> Bars:
+        return await self._store.browse.latest_bars(self._source, symbol, timeframe, limit)
 
 
 class RecordedView(RecordedTraces):
     """`bot.web.StatusView` without a daemon: when it was last seen, and what it left."""
 
-    def __init__(self, store: Store, mode: str, clock: Clock) -> None:
-        super().__init__(store)
+    def __init__(self, store: Store, source: str, mode: str, clock: Clock) -> None:
+        super().__init__(store, source)
+        self._curve = EquityCurve(store)
         self._mode = mode
         self._clock = clock
         self._started = clock.monotonic()
         self._trades: tuple[Trade, ...] = ()
+        self._closed = 0
         self._equity: EquityPoint | None = None
         self._state: Mapping[str, object] = {}
         self._error = "not read yet"
@@ -63,9 +99,9 @@ class RecordedView(RecordedTraces):
             try:
                 recovered = await self._store.journal.recover()
                 self._state = recovered.state
-                self._trades = await self._store.journal.trades(EVERY_TRADE)
-                points = await self._store.journal.equity_since(Ms(0))
-                self._equity = points[-1] if points else None
+                self._closed = recovered.closed_trades
+                self._trades = await self._store.journal.trades(COUNTED_TRADES)
+                self._equity = await self._store.browse.last_equity()
                 self._error = ""
             except TransientError as error:
                 self._error = str(error)
@@ -96,12 +132,52 @@ class RecordedView(RecordedTraces):
             "daemon_last_seen_at": point.at if point is not None else None,
             "equity": point.equity if point is not None else None,
             "trading_state": self._state.get("trading"),
-            "closed_trades": len(self._trades),
+            "closed_trades": self._closed,
             "recent_trades": [trade_row(trade) for trade in self._trades[-SHOWN_TRADES:][::-1]],
         }
 
+    def page(self) -> Mapping[str, object]:
+        point = self._equity
+        return {
+            **self.status(),
+            "recent_trades": None,
+            "version": VERSION,
+            "health": self.health(),
+            "market_time_at": point.at if point is not None else None,
+            "drawdown_peak": point.peak if point is not None else None,
+            "positions": [],
+            "symbols": sorted({trade.symbol for trade in self._trades}),
+            "versions": {"decisions": point.at if point else 0, "trades": self._closed},
+            **figures_of(self._trades, self._closed),
+        }
+
     def metrics(self) -> Mapping[str, object]:
-        return figures_of(self._trades, len(self._trades))
+        return figures_of(self._trades, self._closed)
+
+    async def trades(self, limit: int) -> Sequence[Mapping[str, object]]:
+        return [trade_row(trade) for trade in self._trades[-limit:][::-1]]
+
+    async def equity(self, since: Ms | None, limit: int) -> Mapping[str, object]:
+        now = self._equity.at if self._equity is not None else Ms(0)
+        return curve_of(await self._curve.points(since or Ms(0), now, limit))
+
+    async def candles(
+        self, symbol: Symbol, timeframe: Timeframe, limit: int
+    ) -> Mapping[str, object] | None:
+        bars = await self.bars(symbol, timeframe, limit)
+        if not len(bars):
+            return None
+        return candles_of(symbol, timeframe, bars, self._trades)
+
+
+def archived_row(trace_id: str, gone: Archived) -> Mapping[str, object]:
+    """What the API says of a trace that is no longer in the database."""
+    return {
+        "id": trace_id,
+        "archived": True,
+        "file": f"archive/{gone.file}",
+        "note": "older than TRACES_KEPT_DAYS: moved to this file of the world's folder",
+    }
 
 
 def trade_row(trade: Trade) -> Mapping[str, object]:
@@ -121,6 +197,35 @@ def trade_row(trade: Trade) -> Mapping[str, object]:
         "funding": trade.funding,
         "net_pnl": trade.net_pnl,
         "exit_reason": trade.exit_reason,
+    }
+
+
+def curve_of(points: Sequence[Point]) -> Mapping[str, object]:
+    """Points as /equity gives them; times in ms."""
+    return {
+        "columns": ("ms", "equity", "peak"),
+        "points": Plain(
+            [[int(at), format(worth, "f"), format(peak, "f")] for at, worth, peak in points]
+        ),
+    }
+
+
+def candles_of(
+    symbol: Symbol, timeframe: Timeframe, bars: Bars, trades: Sequence[Trade]
+) -> dict[str, object]:
+    """Bars as /candles gives them, and the trades of the symbol that touch them."""
+    first = int(bars.ts[0]) if len(bars) else 0
+    columns = (bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume)
+    return {
+        "symbol": symbol,
+        "timeframe": timeframe,
+        "columns": BAR_COLUMNS,
+        "bars": Plain([list(row) for row in zip(*(column.tolist() for column in columns))]),
+        "trades": [
+            trade_row(trade)
+            for trade in trades
+            if trade.symbol == symbol and trade.closed_at >= first
+        ],
     }
 
 

@@ -12,12 +12,16 @@ from enum import StrEnum
 
 import structlog
 
+from bot.app.curve import EquityCurve
+from bot.app.keeping import Keeping
+from bot.app.page import PageFigures
 from bot.app.parts import Parts
-from bot.app.recorded import RecordedTraces, figures_of, trade_row
+from bot.app.recorded import RecordedTraces, candles_of, curve_of, figures_of, trade_row
 from bot.domain.breakers import open_breakers
-from bot.domain.portfolio import unrealised
+from bot.domain.portfolio import to_micro_cents, unrealised
 from bot.domain.sizing import exact
-from bot.domain.types import ZERO, Position, TradingState
+from bot.domain.types import ZERO, Ms, Position, Symbol, Timeframe, TradingState
+from bot.pipeline.account_view import account_view
 from bot.pipeline.facts import Fact
 from bot.runtime.logs import error_count
 from bot.runtime.resources import ResourceMeter
@@ -51,23 +55,29 @@ class DaemonView(RecordedTraces):
         warnings: Sequence[str],
         version: str,
     ) -> None:
-        super().__init__(parts.store)
+        super().__init__(parts.store, parts.world.source)
         self._parts = parts
         self._supervisor = supervisor
         self._meter = meter
         self._warnings = tuple(warnings)
         self._version = version
         self._started = parts.world.clock.wall()
+        self._curve = EquityCurve(parts.store)
+        self._page = PageFigures(parts, supervisor, meter, warnings)
         self._facts: Counter[str] = Counter()
         self._last_cycle: Mapping[str, object] = {}
         self.phase = Phase.STARTING
         self.web: WebServer | None = None
+        self.keeping: Keeping | None = None
         parts.facts.listen(self._count)
 
     def _count(self, fact: Fact) -> None:
         self._facts[fact.name] += 1
         if fact.name == "cycle_done":
             self._last_cycle = fact.figures
+        if fact.name in ("cycle_done", "trade_closed") and self.phase is Phase.RUNNING:
+            books = self._parts.books
+            self._curve.note(self._parts.world.clock.now(), books.equity(), books.safety.book.peak)
 
     # --- probes --------------------------------------------------------------------------
 
@@ -164,7 +174,7 @@ class DaemonView(RecordedTraces):
             "trading_state_why": safety.why,
             "market_time_at": now,
             "speed": "max" if parts.world.lockstep is not None else parts.world.speed,
-            "capital": books.view(()).capital,
+            "capital": account_view(books, now).capital,
             "baseline": books.ledger.baseline,
             "equity": worth,
             "drawdown_peak": safety.book.peak,
@@ -197,11 +207,43 @@ class DaemonView(RecordedTraces):
             "last_cycle": dict(self._last_cycle),
             "services": list(self._supervisor.states().values()),
             "web": self.web.state() if self.web is not None else None,
+            "backup": self.keeping.state() if self.keeping is not None else None,
             "resources": self._meter.sample(),
             "errors_logged": error_count(),
             "events": dict(self._facts),
             "warnings": list(self._warnings),
         }
+
+    # --- the page ------------------------------------------------------------------------
+
+    def page(self) -> Mapping[str, object]:
+        books = self._parts.books
+        return {
+            **self._page.now(),
+            "version": self._version,
+            "phase": self.phase,
+            "health": self.health(),
+            "last_cycle": dict(self._last_cycle),
+            "daily_pnl": self._daily_pnl(books.equity()),
+            "positions": [self._position(p) for p in books.positions.values()],
+        }
+
+    async def trades(self, limit: int) -> Sequence[Mapping[str, object]]:
+        return [trade_row(trade) for trade in list(self._parts.books.trades)[-limit:][::-1]]
+
+    async def equity(self, since: Ms | None, limit: int) -> Mapping[str, object]:
+        now = self._parts.world.clock.now()
+        return curve_of(await self._curve.points(since or Ms(0), now, limit))
+
+    async def candles(
+        self, symbol: Symbol, timeframe: Timeframe, limit: int
+    ) -> Mapping[str, object] | None:
+        books = self._parts.books
+        known = symbol in self._parts.scan.universe.symbols or symbol in books.positions
+        if not known:
+            return None
+        bars = await self.bars(symbol, timeframe, limit)
+        return candles_of(symbol, timeframe, bars, list(books.trades))
 
     def _position(self, position: Position) -> Mapping[str, object]:
         parts, symbol = self._parts, position.symbol
@@ -210,6 +252,7 @@ class DaemonView(RecordedTraces):
         account = parts.reconcile.account
         there = account.positions.get(symbol) if account is not None else None
         mark = exact(market.mark) if market is not None else None
+        gain = to_micro_cents(unrealised(position, mark)) if mark is not None else None
         return {
             "symbol": symbol,
             "side": position.side,
@@ -220,7 +263,7 @@ class DaemonView(RecordedTraces):
             "target": guard.target if guard is not None else None,
             "stop_rests": bool(parts.books.resting_stops(symbol)),
             "liquidation_price": there.liquidation_price if there is not None else None,
-            "unrealised_pnl": unrealised(position, mark) if mark is not None else None,
+            "unrealised_pnl": gain,
             "funding": position.funding,
             "fees": position.entry_fees + position.exit_fees,
             "opened_at": position.opened_at,

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+import structlog
 
-from bot.adapters.venues.hyperliquid import HyperliquidOptions, StreamTiming, demo_key
+from bot.adapters.venues.hyperliquid import HyperliquidOptions, StreamTiming, demo_key_for
 from bot.domain.errors import ConfigError
 from bot.domain.types import Ms, Timeframe
 from bot.pipeline.desk import DeskOptions
@@ -21,6 +22,8 @@ from bot.ports import Clock
 from bot.runtime.clock import LockstepClock, ScaledClock, SystemClock
 from bot.simulator import SimulatedExchange, SimulatorOptions
 from config.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 SETTLE_MS = 2_000  # spec 05: a bar is closed by the clock plus 2 s
 ANSWER_LIMIT_S = 10.0
@@ -89,7 +92,7 @@ def options_of(settings: Settings, world: World) -> HyperliquidOptions:
     """How the live adapter reaches the simulated exchange."""
     return HyperliquidOptions(
         base_url=world.base_url,
-        private_key=demo_key(settings.demo.demo_seed),
+        private_key=demo_key_for(world.base_url, settings.demo.demo_seed),
         is_mainnet=False,
         stream=world.pace.stream,
         settle_ms=SETTLE_MS,
@@ -106,6 +109,8 @@ async def _embedded(settings: Settings, name: str, folder: Path, warmup_bars: in
         warmup_bars=warmup_bars,
     )
     exchange = SimulatedExchange(options, Ms(SystemClock().now()))
+    if exchange.began_anew:
+        await asyncio.to_thread(_set_aside, folder)
     speed = settings.demo.demo_speed
     lockstep = LockstepClock(exchange.start_at) if speed == "max" else None
     clock: Clock = lockstep or ScaledClock(exchange.start_at, float(speed))
@@ -171,6 +176,19 @@ async def _ask_clock(url: str) -> dict[str, object]:
             f"HYPERLIQUID_BASE_URL: no simulator answers at {url} ({type(error).__name__}); "
             f"start one with python -m bot.simulator --port PORT, or take the setting out"
         ) from error
+
+
+def _set_aside(folder: Path) -> None:
+    """A world that begins anew must not meet the books of the one that ended: they are kept."""
+    books = [path for path in sorted(folder.glob("keel.db*")) if path.is_file()]
+    if not books:
+        return
+    ended = len(list(folder.glob("ended-*"))) + 1
+    shelf = folder / f"ended-{ended}"
+    shelf.mkdir()
+    for path in books:
+        path.rename(shelf / path.name)
+    log.info("books_set_aside", folder=str(shelf), why="the simulated exchange began anew")
 
 
 def _make_folder(folder: Path) -> None:

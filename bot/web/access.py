@@ -1,6 +1,6 @@
 """Owns who may ask: the Host header, the token, and where the token is kept.
 
-Refuses to know what is asked for, but for the three routes that are open to everyone.
+Refuses to know what is asked for, but for the routes that are open to everyone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from bot.runtime.logs import register_secret
 from bot.web.answers import refusal
 
 TOKEN_FILE = "api_token"
-OPEN_ROUTES = ("/health", "/live", "/ready")
+# Probes, and the page without any figure: the same bytes for everyone. It asks for the token, since
+# a browser that opens an address cannot send one.
+OPEN_ROUTES = ("/", "/health", "/live", "/ready")
+OPEN_FOLDER = "/static/"
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 READING = ("GET", "HEAD", "OPTIONS")
 
@@ -84,7 +87,7 @@ class Guard:
 
     On loopback the Host header must name loopback or the configured host (a page on the web must
     not reach us by a name of its own), and what changes something needs the token. On any other
-    address all routes but /health, /live and /ready need it.
+    address all routes but /health, /live, /ready and the empty page need it.
     """
 
     def __init__(self, app: ASGIApp, options: WebOptions) -> None:
@@ -124,7 +127,8 @@ class Guard:
     def _token_needed(self, method: str, path: str) -> bool:
         if method not in READING:
             return True
-        return not self._options.loopback and path not in OPEN_ROUTES
+        free = path in OPEN_ROUTES or path.startswith(OPEN_FOLDER)
+        return not self._options.loopback and not free
 
     def _token_fits(self, headers: Headers) -> bool:
         kind, _, given = headers.get("authorization", "").partition(" ")

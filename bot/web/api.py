@@ -13,11 +13,12 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from bot.domain.types import Ms
+from bot.domain.types import Ms, Symbol, Timeframe
 from bot.web.access import Guard, WebOptions
 from bot.web.answers import SAFE_HEADERS, Json, Refusal, add_error_handlers, refusal
+from bot.web.events import EventStreams
 from bot.web.exposition import expose
-from bot.web.pages import docs, index
+from bot.web.pages import PAGE, StaticFiles, docs
 from bot.web.view import Controls, HealthState, StatusView
 
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -28,6 +29,10 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     503: {"model": Refusal, "description": "Not available now"},
 }
 METRICS_200 = {"description": "JSON or exposition format", "content": {"text/plain": {}}}
+EVENTS_200 = {"description": "An endless stream", "content": {"text/event-stream": {}}}
+UNKNOWN_SYMBOL: dict[int | str, dict[str, Any]] = {
+    404: {"model": Refusal, "description": "Nothing is known of this symbol"}
+}
 UNWELL: dict[int | str, dict[str, Any]] = {
     503: {"description": "The same body, when it is not well"}
 }
@@ -57,7 +62,9 @@ def build_api(
     _add_probes(app, view)
     _add_reading(app, view, reading)
     _add_traces(app, view, reading)
-    _add_pages(app, view, reading)
+    _add_charts(app, view, reading)
+    _add_events(app, view, reading)
+    _add_pages(app, reading)
     if controls is not None:
         _add_controls(app, controls, token)
     add_error_handlers(app)
@@ -105,6 +112,14 @@ def _add_reading(app: FastAPI, view: StatusView, access: list[Any]) -> None:
 
 
 def _add_traces(app: FastAPI, view: StatusView, access: list[Any]) -> None:
+    @app.get("/decisions", response_class=Json, dependencies=access)
+    async def decisions(limit: Annotated[int, Query(ge=1, le=100)] = 30) -> Response:
+        """The latest decisions that reached a signal: score parts, votes, checks, nearest miss.
+
+        Times are in ms UTC; `nearest_miss` is the failed number closest to its limit.
+        """
+        return Json({"decisions": await view.decisions(limit)})
+
     @app.get("/traces", response_class=Json, dependencies=access)
     async def traces(limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Response:
         """The latest decisions, newest first."""
@@ -129,10 +144,68 @@ def _add_traces(app: FastAPI, view: StatusView, access: list[Any]) -> None:
         return Json(found)
 
 
-def _add_pages(app: FastAPI, view: StatusView, access: list[Any]) -> None:
-    @app.get("/", include_in_schema=False, dependencies=access)
-    async def front() -> Response:
-        return index(view.health())
+def _add_charts(app: FastAPI, view: StatusView, access: list[Any]) -> None:
+    @app.get("/equity", response_class=Json, dependencies=access)
+    async def equity(
+        since: datetime | None = None, limit: Annotated[int, Query(ge=10, le=1000)] = 600
+    ) -> Response:
+        """The equity curve since a time of market time (ISO 8601) or the beginning.
+
+        `points` are rows of `columns`, times in ms UTC; thinned to `limit`, highs and lows kept.
+        """
+        return Json(await view.equity(None if since is None else to_ms(since), limit))
+
+    @app.get("/trades", response_class=Json, dependencies=access)
+    async def trades(limit: Annotated[int, Query(ge=1, le=200)] = 50) -> Response:
+        """The latest closed trades, newest first."""
+        return Json({"trades": await view.trades(limit)})
+
+    @app.get("/candles", response_class=Json, dependencies=access, responses=UNKNOWN_SYMBOL)
+    async def candles(
+        symbol: Annotated[str, Query(min_length=1, max_length=40)],
+        timeframe: Timeframe = Timeframe.M5,
+        limit: Annotated[int, Query(ge=1, le=500)] = 200,
+    ) -> Response:
+        """The last closed bars of a symbol, with the trades and the position within them.
+
+        `bars` are rows of `columns`, open times in ms UTC.
+        """
+        found = await view.candles(Symbol(symbol), timeframe, limit)
+        if found is None:
+            return refusal(404, "not_found", "no candles of this symbol have been seen yet")
+        return Json(found)
+
+
+def _add_events(app: FastAPI, view: StatusView, access: list[Any]) -> None:
+    streams = EventStreams(view)
+
+    @app.get("/events", dependencies=access, responses={200: EVENTS_200})
+    async def events(request: Request) -> Response:
+        """What the page shows, pushed once a second as server-sent events.
+
+        `event: page` carries the figures as JSON, `event: bye` says that the server stops.
+        """
+        if streams.full:
+            return refusal(
+                503,
+                "too_many_pages",
+                f"{streams.open} pages are open already; close one",
+                {"Retry-After": "10"},
+            )
+        return streams.response(request.scope)
+
+
+def _add_pages(app: FastAPI, access: list[Any]) -> None:
+    files = StaticFiles()
+
+    @app.get("/", include_in_schema=False)
+    async def front(request: Request) -> Response:
+        page = files.answer(PAGE, request)
+        return page or refusal(500, "internal", f"the file {PAGE} is missing in this installation")
+
+    @app.get("/static/{name}", include_in_schema=False)
+    async def static(name: str, request: Request) -> Response:
+        return files.answer(name, request) or refusal(404, "not_found", "no such file")
 
     @app.get("/docs", include_in_schema=False, dependencies=access)
     async def describe() -> Response:

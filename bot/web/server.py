@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import structlog
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.ports import Clock
+from bot.web.events import STOPPING
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +25,7 @@ STOP_LIMIT_S = 2.0
 FINISH_S = 1  # for answers that are on their way when the stop comes
 BACKLOG = 128
 CONNECTIONS = 200  # more are answered with 503
+SILENT_MS = 10_000  # a client that takes nothing for so long is cut off
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class WebServer:
         self._host = host
         self._port = port
         self._clock = clock
+        self._stopping = asyncio.Event()
         self._state = WebState(False, _url(host, port), "not started")
 
     def state(self) -> WebState:
@@ -84,11 +87,13 @@ class WebServer:
             await self._serve(listener)
 
     async def _serve(self, listener: socket.socket) -> None:
+        self._stopping.clear()
         self._state = WebState(True, _url(self._host, listener.getsockname()[1]))
         log.info("page_served", url=self._state.url)
         server = _Server(
             uvicorn.Config(
-                self._app,
+                self._answer,
+                interface="asgi3",
                 http="h11",
                 ws="none",
                 lifespan="off",
@@ -107,8 +112,13 @@ class WebServer:
             await serving
         finally:
             self._state = WebState(False, self._state.url, "stopped")
+            self._stopping.set()  # event streams end first; a server waits for them
             await _stopped(server, serving)
             listener.close()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[STOPPING] = self._stopping
+        await self._app(scope, receive, send)
 
 
 async def _stopped(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
@@ -130,6 +140,8 @@ async def _bound(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; inherited by what is accepted
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_MS)
         listener.bind(address)
         listener.listen(BACKLOG)
         listener.setblocking(False)

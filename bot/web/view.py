@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from bot.domain.types import Ms
+from bot.domain.types import Ms, Symbol, Timeframe
 
 
 class HealthState(StrEnum):
@@ -74,6 +74,38 @@ class StatusView(Protocol):
 
     def metrics(self) -> Mapping[str, object]:
         """Figures by name, `total_trades` (closed trades) among them; see `exposition`."""
+        ...
+
+    def page(self) -> Mapping[str, object]:
+        """What the page shows at once: /status in short, with health, marks and `versions`.
+
+        `versions` has a number each for `decisions` and `trades` that changes when there is more
+        to fetch. Asked once a second; well under a millisecond.
+        """
+        ...
+
+    async def trades(self, limit: int) -> Sequence[Mapping[str, object]]:
+        """Closed trades, newest first. Raises TransientError."""
+        ...
+
+    async def equity(self, since: Ms | None, limit: int) -> Mapping[str, object]:
+        """The curve: `columns`, `points` (`limit` at most, oldest first). Raises TransientError."""
+        ...
+
+    async def candles(
+        self, symbol: Symbol, timeframe: Timeframe, limit: int
+    ) -> Mapping[str, object] | None:
+        """Closed bars and what was traded within them; None: nothing is known of the symbol.
+
+        Raises TransientError.
+        """
+        ...
+
+    async def decisions(self, limit: int) -> Sequence[object]:
+        """Newest first, those that reached a signal: score parts, checks, nearest miss.
+
+        Raises TransientError.
+        """
         ...
 
     async def traces(self, limit: int) -> Sequence[Mapping[str, object]]:

@@ -11,9 +11,10 @@ import httpx
 import pytest
 
 from bot.domain.errors import TransientError
-from bot.domain.types import Ms
+from bot.domain.types import Ms, Symbol, Timeframe
 from bot.web.access import WebOptions
 from bot.web.api import build_api
+from bot.web.encode import Plain
 from bot.web.view import Component, Health, HealthState, Readiness
 
 TOKEN = "token-for-tests-only"
@@ -30,6 +31,8 @@ class FakeDaemon:
     database: bool = True
     broken: bool = False
     hangs: bool = False
+    filler: str = ""  # makes a push large
+    pushes: int = 0
     asked: list[object] = field(default_factory=list)
 
     def live(self) -> bool:
@@ -49,6 +52,28 @@ class FakeDaemon:
 
     def metrics(self) -> Mapping[str, object]:
         return {"total_trades": 3, "win_rate": 0.5, "latency": {"p95_ms": 12.0}, "note": "text"}
+
+    def page(self) -> Mapping[str, object]:
+        self.pushes += 1
+        return {"number": self.pushes, "market_time_at": 1_700_000_000_000, "filler": self.filler}
+
+    async def trades(self, limit: int) -> Sequence[Mapping[str, object]]:
+        return [{"symbol": "BTC", "net_pnl": Decimal("1.5")}] * limit
+
+    async def equity(self, since: Ms | None, limit: int) -> Mapping[str, object]:
+        self.asked.append((since, limit))
+        return {"columns": ("ms", "equity", "peak"), "points": [(1, Decimal("1000"), Decimal(1))]}
+
+    async def candles(
+        self, symbol: Symbol, timeframe: Timeframe, limit: int
+    ) -> Mapping[str, object] | None:
+        self.asked.append((symbol, timeframe, limit))
+        if symbol != "BTC":
+            return None
+        return {"symbol": symbol, "bars": Plain([[1, 1.0, 2.0, 0.5, 1.5, 10.0]]), "trades": []}
+
+    async def decisions(self, limit: int) -> Sequence[object]:
+        return [Plain({"id": f"BTC-20260101T0000-{n}"}) for n in range(limit)]
 
     async def traces(self, limit: int) -> Sequence[Mapping[str, object]]:
         if not self.database:

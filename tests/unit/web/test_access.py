@@ -37,12 +37,36 @@ async def test_controls_need_the_token(
     assert daemon.asked == []
 
 
-@pytest.mark.parametrize("path", ["/status", "/metrics", "/traces", "/", "/docs", "/openapi.json"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/status",
+        "/metrics",
+        "/traces",
+        "/decisions",
+        "/equity",
+        "/trades",
+        "/docs",
+        "/openapi.json",
+    ],
+)
 async def test_another_address_needs_the_token_for_reading(daemon: FakeDaemon, path: str) -> None:
-    """Every route but the probes, once others can reach the port."""
+    """Every route with a figure, once others can reach the port."""
     async with client_of(daemon, WebOptions(TOKEN, host="0.0.0.0")) as client:
         assert (await client.get(path)).status_code == 401
         assert (await client.get(path, headers=BEARER)).status_code == 200
+
+
+async def test_the_empty_page_asks_for_the_token_itself(daemon: FakeDaemon) -> None:
+    """A browser cannot send a token with an address: the page comes without any figure."""
+    async with client_of(daemon, WebOptions(TOKEN, host="0.0.0.0")) as client:
+        page = await client.get("/")
+        assert page.status_code == 200
+        assert "0.1.0" not in page.text
+        assert (await client.get("/static/main.js")).status_code == 200
+        assert (await client.get("/events")).status_code == 401
+        assert (await client.get("/static")).status_code == 401
+    assert daemon.pushes == 0
 
 
 async def test_probes_are_open_everywhere(daemon: FakeDaemon) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
+from bot.domain.types import Timeframe
 from bot.web.access import WebOptions
 from bot.web.api import to_ms, wants_exposition
 from bot.web.view import HealthState
@@ -148,19 +149,43 @@ async def test_unknown_routes_and_methods_use_the_envelope(client: httpx.AsyncCl
     assert wrong.headers["allow"] == "GET"
 
 
-async def test_the_pages_load_nothing_from_outside(client: httpx.AsyncClient) -> None:
-    """The index and the API's description are plain pages of our own."""
-    for path in ("/", "/docs"):
-        page = await client.get(path)
-        assert page.status_code == 200
-        assert page.headers["content-type"].startswith("text/html")
-        assert "://" not in page.text
-        assert "<script" not in page.text
-        assert page.headers["content-security-policy"].startswith("default-src 'none'")
-    index = (await client.get("/")).text
-    for path in ("/status", "/metrics", "/docs"):
-        assert f'href="{path}"' in index
-    assert "/traces/{trace_id}" in (await client.get("/docs")).text
+async def test_the_curve_takes_a_beginning_and_a_bound(
+    client: httpx.AsyncClient, daemon: FakeDaemon
+) -> None:
+    """Money as text, times in ms as the columns say; 600 points unless asked otherwise."""
+    answer = await client.get("/equity", params={"since": "2026-01-01T00:00:00Z"})
+    assert answer.json() == {"columns": ["ms", "equity", "peak"], "points": [[1, "1000", "1"]]}
+    assert daemon.asked == [(to_ms(datetime(2026, 1, 1, tzinfo=UTC)), 600)]
+    for wrong in ("limit=9", "limit=1001", "since=yesterday"):
+        assert (await client.get(f"/equity?{wrong}")).status_code == 422
+
+
+async def test_candles_are_of_a_known_symbol_and_bounded(
+    client: httpx.AsyncClient, daemon: FakeDaemon
+) -> None:
+    """A symbol nobody has seen is 404, a timeframe that is none and too many bars are 422."""
+    answer = await client.get("/candles?symbol=BTC&timeframe=1m&limit=500")
+    assert answer.json()["bars"] == [[1, 1.0, 2.0, 0.5, 1.5, 10.0]]
+    assert daemon.asked == [("BTC", Timeframe.M1, 500)]
+    missing = await client.get("/candles", params={"symbol": "<script>"})
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_found")
+    assert "script" not in missing.text
+    for wrong in ("", "?symbol=BTC&timeframe=7m", "?symbol=BTC&limit=501", "?symbol="):
+        assert (await client.get(f"/candles{wrong}")).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "usual", "most"),
+    [("/decisions", "decisions", 30, 100), ("/trades", "trades", 50, 200)],
+)
+async def test_lists_are_bounded(
+    client: httpx.AsyncClient, path: str, key: str, usual: int, most: int
+) -> None:
+    """So many unless asked otherwise, and never more than the route allows."""
+    assert len((await client.get(path)).json()[key]) == usual
+    assert len((await client.get(f"{path}?limit={most}")).json()[key]) == most
+    assert (await client.get(f"{path}?limit={most + 1}")).status_code == 422
+    assert (await client.get(f"{path}?limit=0")).status_code == 422
 
 
 async def test_halt_takes_a_reason_and_needs_none(

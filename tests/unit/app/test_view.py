@@ -1,0 +1,183 @@
+"""What the API says of a running daemon: memory only, and always fit for JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from bot.app.parts import Parts
+from bot.app.view import DaemonControls, DaemonView, Phase
+from bot.domain.types import ExitReason, TradingState
+from bot.runtime.resources import LoopLag, ResourceMeter
+from bot.runtime.supervisor import Service, Supervisor
+from bot.web.encode import encode
+from bot.web.view import HealthState
+from tests.fake_venue import FakeVenue
+from tests.fakes import FakeFeed
+from tests.unit.app.given import parts
+from tests.unit.pipeline.given import BTC, entry, plan
+from tests.until import until
+
+
+def view_of(made: Parts) -> DaemonView:
+    supervisor = Supervisor(made.world.clock)
+    supervisor.add(Service("desk", asyncio.Event().wait, critical=True))  # type: ignore[arg-type]
+    view = DaemonView(made, supervisor, ResourceMeter(LoopLag()), ("a warning",), "1.2.3")
+    view.phase = Phase.RUNNING
+    return view
+
+
+def read(value: object) -> Any:
+    """As a client gets it; fails for what JSON cannot say."""
+    return json.loads(encode(value))
+
+
+def component(view: DaemonView, name: str) -> tuple[HealthState, str]:
+    (one,) = [each for each in view.health().components if each.name == name]
+    return one.state, one.detail
+
+
+@asynccontextmanager
+async def holding() -> AsyncIterator[tuple[Parts, FakeVenue, FakeFeed]]:
+    """A Keel with one open, protected position."""
+    made, venue, feed, clock = parts()
+    tasks = [asyncio.create_task(run()) for run in (made.rows.run, made.reconcile.listen)]
+    cleared = entry()
+    task = asyncio.ensure_future(made.execution.enter(cleared, plan(cleared)))
+    while not task.done():
+        await clock.run_for(50)
+    await clock.run_for(50)
+    try:
+        yield made, venue, feed
+    finally:
+        for one in tasks:
+            one.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_status_and_metrics_are_json_without_a_position() -> None:
+    """Freshly wired: everything has a value, nothing fails."""
+    made, _, _, _ = parts()
+    view = view_of(made)
+    status, metrics = read(view.status()), read(view.metrics())
+    assert status["phase"] == "running"
+    assert status["trading_state"] == "ACTIVE"
+    assert status["positions"] == status["open_orders"] == []
+    assert status["equity"] == "1000"
+    assert status["warnings"] == ["a warning"]
+    assert status["market_time_at"].endswith("Z")
+    assert (metrics["total_trades"], metrics["win_rate"]) == (0, None)
+    assert metrics["equity_usd"] == "1000"
+
+
+async def test_status_shows_a_position_with_its_protection_and_its_worth() -> None:
+    """Mark, stop, target, whether the stop rests, what it earns; money as text."""
+    async with holding() as (made, _, feed):
+        feed.price(BTC, 101.0, made.world.clock.now())
+        (shown,) = read(view_of(made).status())["positions"]
+        position = made.books.positions[BTC]
+        assert shown["symbol"] == "BTC"
+        assert shown["side"] == "LONG"
+        assert shown["quantity"] == str(position.quantity)
+        assert shown["stop_rests"] is True
+        assert shown["stop"] < 100.0 < shown["target"]
+        assert float(shown["unrealised_pnl"]) == float(position.quantity)
+        assert shown["trace_id"] == position.trace_id
+
+
+async def test_a_position_without_a_price_is_shown_all_the_same() -> None:
+    """Its worth is not known, and is not invented."""
+    async with holding() as (made, _, feed):
+        feed.prices.clear()
+        view = view_of(made)
+        (shown,) = read(view.status())["positions"]
+        assert shown["mark"] is None and shown["unrealised_pnl"] is None
+        read(view.metrics())
+
+
+async def test_a_closed_trade_is_in_status_and_metrics() -> None:
+    """Newest first, with its reason; the win rate counts it."""
+    async with holding() as (made, venue, feed):
+        venue.prices[BTC] += 5
+        feed.price(BTC, 105.0, made.world.clock.now())
+        task = asyncio.ensure_future(made.execution.leave(BTC, ExitReason.MANUAL))
+        await until(task.done)
+        view = view_of(made)
+        status, metrics = read(view.status()), read(view.metrics())
+        (trade,) = status["recent_trades"]
+        assert (trade["exit_reason"], status["positions"]) == ("manual", [])
+        assert (metrics["total_trades"], metrics["win_rate"]) == (1, 100.0)
+        assert metrics["trades_24h"] == 1
+
+
+async def test_health_is_ok_when_everything_works() -> None:
+    """Every component says so."""
+    made, _, _, _ = parts()
+    view = view_of(made)
+    await made.reconcile.step()
+    assert view.health().status is HealthState.OK
+    assert {each.name for each in view.health().components} == {
+        "database",
+        "venue",
+        "market_data",
+        "reconciliation",
+        "services",
+    }
+    read(view.health())
+
+
+async def test_health_names_what_does_not_work() -> None:
+    """Venue, prices and reconciliation each for themselves."""
+    made, venue, feed, clock = parts()
+    view = view_of(made)
+    assert component(view, "reconciliation")[0] is HealthState.DEGRADED
+    await made.reconcile.step()
+    await made.scan.due()
+    assert component(view, "market_data") == (HealthState.OK, "2 symbols")
+    feed.ages[BTC] = 11.0
+    assert component(view, "market_data")[0] is HealthState.DEGRADED
+    venue.works = False
+    assert component(view, "venue")[0] is HealthState.DEGRADED
+    clock.advance(121_000)
+    assert component(view, "reconciliation")[0] is HealthState.DEGRADED
+    assert view.health().status is HealthState.DEGRADED
+
+
+async def test_readiness_follows_the_phase() -> None:
+    """Not before reconciliation, not while stopping."""
+    made, _, _, _ = parts()
+    view = view_of(made)
+    ready = {}
+    for phase in Phase:
+        view.phase = phase
+        ready[phase] = view.ready().ready
+    assert ready == {phase: phase is Phase.RUNNING for phase in Phase}
+    assert view.live()
+
+
+async def test_halt_and_resume_are_what_the_desk_obeys() -> None:
+    """By hand, with its reason, and shown."""
+    made, _, _, _ = parts()
+    view, controls = view_of(made), DaemonControls(made)
+    await controls.halt("lunch")
+    assert made.books.safety.state is TradingState.HALTED
+    status = read(view.status())
+    assert (status["trading_state"], status["trading_state_why"]) == ("HALTED", "lunch")
+    assert read(view.metrics())["trading_active"] is False
+    await controls.resume()
+    assert read(view.status())["trading_state"] == "ACTIVE"
+
+
+async def test_what_happened_is_counted_by_name() -> None:
+    """Facts become figures without a wait."""
+    made, _, _, _ = parts()
+    view = view_of(made)
+    made.books.safety.block(BTC, "foreign position")
+    await made.road.cycle([])
+    status = read(view.status())
+    assert status["events"] == {"symbol_blocked": 1, "cycle_done": 1}
+    assert status["blocked"] == {"BTC": "foreign position"}
+    assert status["last_cycle"]["number"] == 1
