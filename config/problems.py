@@ -131,18 +131,20 @@ def _universe(settings: Settings, where: Callable[[str], str]) -> str | None:
 
 
 def _database(settings: Settings, where: Callable[[str], str]) -> str | None:
-    url = settings.general.database_url
-    if url is None:
+    """What can be seen without opening it; the value is never shown: it may hold a password."""
+    if settings.general.database_url is None:
         return None
-    scheme = urlsplit(url).scheme
-    if scheme in ("sqlite", "sqlite+aiosqlite"):
+    parts = urlsplit(settings.general.database_url.get_secret_value())
+    forms = (
+        "sqlite+aiosqlite:///path/to/file.db and postgresql+asyncpg://user:password@host/database"
+    )
+    if parts.scheme in ("sqlite", "sqlite+aiosqlite"):
         return None
-    if scheme.startswith("postgres"):
-        return (
-            "DATABASE_URL: PostgreSQL is not built yet in this version; leave it out, "
-            "or give sqlite+aiosqlite:///path/to/file.db"
-        )
-    return "DATABASE_URL (hidden) is not allowed; allowed is sqlite+aiosqlite:///path/to/file.db"
+    if parts.scheme not in ("postgresql", "postgresql+asyncpg"):
+        return f"DATABASE_URL (hidden) is not allowed; allowed are {forms}"
+    if not parts.hostname or not parts.path.strip("/"):
+        return f"DATABASE_URL (hidden) names no host or no database; allowed are {forms}"
+    return None
 
 
 def _venue_address(settings: Settings, where: Callable[[str], str]) -> str | None:

@@ -104,11 +104,22 @@ class General(Section):
     data_dir: Path = setting(
         Path("data"), "Folder for database, logs and token.", allowed="a folder"
     )
-    database_url: str | None = setting(
+    database_url: SecretStr | None = setting(
         None,
-        "Where the database is.",
-        allowed="sqlite+aiosqlite:///path/to/file.db",
+        "Where the database is; it may hold a password.",
+        allowed="sqlite+aiosqlite:///path/to/file.db or "
+        "postgresql+asyncpg://user:password@host/database",
         shown="keel.db in the world's folder below DATA_DIR",
+    )
+    backups_kept: int = setting(
+        7, "How many daily backups of the database are kept.", "files", ge=1, le=365
+    )
+    traces_kept_days: int = setting(
+        90,
+        "Age, in market time, at which traces go from the database to compressed files.",
+        "days",
+        ge=1,
+        le=3650,
     )
     log_level: LogLevel = setting("INFO", "Lowest level written to the log file.")
     log_console_level: LogLevel | None = setting(

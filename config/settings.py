@@ -6,8 +6,6 @@ the environment. Knows nothing of what a setting is used for.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -35,7 +33,6 @@ Overrides = Mapping[str, Mapping[str, Mapping[str, bool | int | float | str]]]
 DEFAULT_MODE = "demo"
 YES, NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 OVERRIDES = "strategy_overrides"
-EVIDENCE = ("signals", "gates", "risk", "breakers", "care", OVERRIDES)
 
 
 class Settings(BaseSettings):
@@ -137,17 +134,6 @@ def known_names() -> frozenset[str]:
     return frozenset({*_KNOWN, *layers.ALIASES, *layers.EXPLAINED})
 
 
-def fingerprint(settings: Settings) -> str:
-    """Hash of what decides trades: strategies, parameters, gates, risk.
-
-    Paths, ports, keys, log levels and the world are not in it: evidence gathered under one
-    fingerprint holds wherever the same rules run.
-    """
-    chosen = settings.model_dump(include=set(EVIDENCE))
-    text = json.dumps(chosen, sort_keys=True, separators=(",", ":"), default=_plain)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 def _collect() -> dict[str, Known]:
     found: dict[str, Known] = {}
     for section, field in Settings.model_fields.items():
@@ -240,7 +226,7 @@ def _said(settings: Settings, stack: list[Layer]) -> tuple[Settings, tuple[str, 
         f"{name} was given as a flag, where every user of this machine can read it; "
         f"put it into .env"
         for name, setting in known().items()
-        if setting.secret and name in stack[0].values
+        if setting.secret and name in stack[0].values and not _open_url(name, stack[0])
     ]
     venue = settings.venue
     unused = ("hyperliquid_api_key", "hyperliquid_account")
@@ -253,6 +239,11 @@ def _said(settings: Settings, stack: list[Layer]) -> tuple[Settings, tuple[str, 
     )
     venue = venue.model_copy(update=dict.fromkeys(unused))
     return settings.model_copy(update={"venue": venue}), tuple(lines)
+
+
+def _open_url(name: str, layer: Layer) -> bool:
+    """A database URL without a user in it is no secret."""
+    return name == "DATABASE_URL" and "@" not in str(layer.values[name])
 
 
 def _plain(value: object) -> str:

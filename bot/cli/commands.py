@@ -12,7 +12,7 @@ from typing import Protocol, cast
 from config.settings import Loaded
 
 # In the order of --help; the first is run when no command is named.
-COMMANDS = ("run", "replay")
+COMMANDS = ("run", "check", "whynot", "traces", "replay", "db")
 
 
 class Command(Protocol):

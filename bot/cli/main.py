@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from bot.cli.commands import COMMANDS, command
 from bot.cli.settings_flags import add_settings, given
-from bot.domain.errors import AlreadyRunning, ConfigError
+from bot.domain.errors import AlreadyRunning, ConfigError, KeelError
 from config.settings import load
 
 CLEAN, CRASH, MEND, RUNNING = 0, 1, 2, 3
@@ -44,6 +44,9 @@ def main(argv: Sequence[str], environ: Mapping[str, str], env_file: Path | None)
     except AlreadyRunning as error:
         _say(str(error))
         return RUNNING
+    except KeelError as error:  # a database that is locked, a venue that is away: try again
+        _say(str(error))
+        return CRASH
     except KeyboardInterrupt:
         return CLEAN
 

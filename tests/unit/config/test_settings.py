@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.domain.types import Timeframe
-from config.settings import fingerprint, known
+from config.settings import known
 from tests.unit.config.given import CANARY, loaded, one_problem, problems, settings
 
 
@@ -166,7 +166,7 @@ def test_hyperliquids_secret_is_answered() -> None:
         ({"DECISION_TIMEFRAME": "5m", "CONTEXT_TIMEFRAMES": "5m"}, "longer than"),
         ({"DECISION_TIMEFRAME": "3m", "CONTEXT_TIMEFRAMES": "5m"}, "multiple"),
         ({"SYMBOLS": "BTC", "EXCLUDE_SYMBOLS": "BTC"}, "nothing is left"),
-        ({"DATABASE_URL": f"postgresql+asyncpg://u:{CANARY}@h/d"}, "not built yet"),
+        ({"DATABASE_URL": f"postgresql+asyncpg://u:{CANARY}@/d"}, "names no host"),
         ({"DATABASE_URL": f"mysql://u:{CANARY}@h/d"}, "sqlite+aiosqlite"),
         ({"HYPERLIQUID_BASE_URL": "https://api.hyperliquid.xyz"}, "loopback"),
         ({"HYPERLIQUID_BASE_URL": "http://127.0.0.1.evil.example"}, "loopback"),
@@ -195,45 +195,3 @@ def test_a_rule_between_settings_waits_for_valid_ones() -> None:
     """A value already found wrong is told once, not again by every rule it takes part in."""
     line = one_problem({"MIN_STOP_LOSS_PERCENT": "9", "MAX_STOP_LOSS_PERCENT": "0.001"})
     assert line.startswith("MIN_STOP_LOSS_PERCENT: '9'")
-
-
-# --- fingerprint --------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"MAX_LEVERAGE": "2"},
-        {"MIN_TIER": "1"},
-        {"STRATEGIES": "breakout"},
-        {"TRAIL_ATR": "3"},
-        {"MIN_PROFIT_USD": "0.51"},
-        {"MAX_DRAWDOWN_PERCENT": "0.29"},
-    ],
-)
-def test_the_fingerprint_follows_what_decides_trades(change: dict[str, str]) -> None:
-    """Evidence gathered under other rules does not count."""
-    assert fingerprint(settings(change)) != fingerprint(settings())
-
-
-def test_the_fingerprint_ignores_where_keel_runs() -> None:
-    """Paths, ports, levels, speed; and another spelling of the same number."""
-    here = settings()
-    there = settings(
-        {
-            "HTTP_PORT": "9",
-            "DATA_DIR": "elsewhere",
-            "LOG_LEVEL": "debug",
-            "DEMO_SPEED": "max",
-            "API_TOKEN": "x",
-            "MIN_PROFIT_USD": "0.500",
-            "SCAN_INTERVAL_SECONDS": "45.0",
-        }
-    )
-    assert fingerprint(there) == fingerprint(here)
-
-
-def test_the_tree_is_frozen() -> None:
-    """Nobody changes a limit while positions are open."""
-    with pytest.raises(ValueError, match="frozen"):
-        settings().risk.max_leverage = 50

@@ -1,0 +1,128 @@
+"""The acceptance runs at full size: python -m benchmarks.acceptance seeds|candles|kills
+
+Owns how many runs there are and how they are told; what a run must show is in tests/scenarios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import FrameType
+
+from tests.daemon import ROOT, Daemon, kill_all
+from tests.scenarios.candles import judge, play
+from tests.scenarios.demo import first_trade
+from tests.scenarios.kills import Moment, kill_run
+
+CANDLES = ROOT / ".." / "shared" / "data" / "candles"
+FILES = ("XRP-PERP-5m-2021", "BTC-USD-5m-2023a", "BTC-PERP-1m-2022-01a")
+FILE_LIMIT_S = 1_800.0
+LEAST_TRADES = 5
+SEEDS, SEEDS_NEEDED = 20, 19
+KILLS = 10
+
+Run = Callable[[Path], str]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one kind; 0 when enough of its runs passed, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.acceptance")
+    parser.add_argument("kind", choices=("seeds", "candles", "kills"))
+    parser.add_argument("--at-once", type=int, default=2, help="runs beside each other")
+    parser.add_argument("--only", default="", help="names of runs, separated by commas")
+    chosen = parser.parse_args(arguments)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+    runs, needed, at_once = _runs(chosen.kind)
+    only = [name for name in chosen.only.split(",") if name]
+    runs = {name: run for name, run in runs.items() if not only or name in only}
+    with ThreadPoolExecutor(min(at_once, chosen.at_once)) as pool:
+        passed = sum(pool.map(_told, runs, runs.values()))
+    needed = min(needed, len(runs))
+    _say(f"{chosen.kind}: {passed} of {len(runs)} passed, {needed} needed")
+    return 0 if passed >= needed else 1
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """Asked to stop: take every process along that was started here."""
+    kill_all()
+    os._exit(128 + number)  # the shell's convention; the threads would go on
+
+
+def _runs(kind: str) -> tuple[dict[str, Run], int, int]:
+    """(runs by name, how many must pass, how many at once)."""
+    match kind:
+        case "seeds":
+            return {str(n): _seed(n) for n in range(1, SEEDS + 1)}, SEEDS_NEEDED, 2
+        case "candles":
+            return {name: _file(name) for name in FILES}, len(FILES), 1
+        case _:
+            return {str(n): _kill(n) for n in range(1, KILLS + 1)}, KILLS, 1
+
+
+def _told(name: str, run: Run) -> bool:
+    """Run once in a folder of its own, print one line; whether it passed."""
+    with tempfile.TemporaryDirectory(prefix="keel-") as folder:
+        start = time.monotonic()
+        try:
+            said, passed = run(Path(folder)), True
+        except AssertionError as failure:
+            said, passed = str(failure), False
+        seconds = time.monotonic() - start
+        _say(f"{'passed' if passed else 'FAILED'} {name:<22} {seconds:6.1f} s  {said}")
+        return passed
+
+
+def _seed(seed: int) -> Run:
+    def run(folder: Path) -> str:
+        """As `make run` does, with another seed."""
+        with Daemon(folder, settings={"DEMO_SEED": seed}) as daemon:
+            trade = first_trade(daemon.healthy())
+            stopping = time.monotonic()
+            assert daemon.terminate() == 0, daemon.output()
+            stopped_s = time.monotonic() - stopping
+            assert daemon.errors() == [], f"ERROR records: {daemon.errors()}"
+            return f"{trade}; stopped in {stopped_s:.1f} s"
+
+    return run
+
+
+def _file(name: str) -> Run:
+    def run(folder: Path) -> str:
+        file = CANDLES / f"{name}.csv.gz"
+        first = play(folder / "first", file, limit_s=FILE_LIMIT_S)
+        judge(first, LEAST_TRADES)
+        again = play(folder / "again", file, limit_s=FILE_LIMIT_S)
+        assert again.trades == first.trades, "the second run gave other trades"
+        steps = " ".join(f"{step} {count}" for step, count in first.steps)
+        return (
+            f"{len(first.trades)} trades, books equal, twice the same; "
+            f"{first.seconds:.0f} s and {again.seconds:.0f} s; {steps}"
+        )
+
+    return run
+
+
+def _kill(seed: int) -> Run:
+    def run(folder: Path) -> str:
+        moments = tuple(Moment)
+        turn = seed % len(moments)
+        return str(kill_run(folder, seed, moments[turn:] + moments[:turn]))
+
+    return run
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

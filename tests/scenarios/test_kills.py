@@ -1,0 +1,59 @@
+"""kill -9 at seeded moments beside an exchange that lives on: nothing doubled, nothing naked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot.domain.orders import client_id
+from bot.domain.types import Leg, TraceId
+from tests.scenarios.kills import Moment, kill_run, one_order_an_intent
+
+SPEED = 300  # market seconds in one: a trade of minutes takes seconds
+
+
+@pytest.mark.parametrize(
+    ("seed", "moment"),
+    [(1, Moment.WRITTEN), (2, Moment.SENT), (3, Moment.HELD)],
+    ids=lambda value: str(value),
+)
+def test_a_killed_daemon_recovers(tmp_path: Path, seed: int, moment: Moment) -> None:
+    """One order an intent, a stop within 10 s of the restart, equal books; and it trades on."""
+    kill_run(tmp_path, seed, (moment,), SPEED)
+
+
+# --- the judge itself -----------------------------------------------------------------------
+
+BAR = 1_700_000_040_000  # 2023-11-14T22:14Z
+
+
+def entry(trace: str, attempt: int = 0, leg: Leg = Leg.ENTRY) -> dict[str, object]:
+    cloid = client_id(TraceId(trace), leg, attempt)
+    return {"coin": "BTC", "at": BAR + 900, "reduce_only": False, "cloid": cloid}
+
+
+@pytest.mark.parametrize(
+    ("orders", "told"),
+    [
+        (["BTC-20231114T2214-1", "BTC-20231114T2214-2"], "two entries for BTC 20231114T2214"),
+        (["BTC-20231114T2214-1", "BTC-20231114T2214-1"], "one client id stands twice"),
+        (["ETH-20231114T2214-1"], "an entry of no decision"),
+    ],
+)
+def test_the_judge_sees_a_second_entry(orders: list[str], told: str) -> None:
+    """From client ids alone, whatever the daemon wrote down."""
+    with pytest.raises(AssertionError, match=told):
+        one_order_an_intent([entry(trace) for trace in orders])
+
+
+def test_the_judge_sees_an_entry_sent_again() -> None:
+    """No entry is ever resent: its attempt is the first."""
+    with pytest.raises(AssertionError, match="was sent again"):
+        one_order_an_intent([entry("BTC-20231114T2214-1", attempt=1)])
+
+
+def test_the_judge_lets_one_entry_a_decision_pass() -> None:
+    """Two bars are two decisions; what reduces may be sent as often as it takes."""
+    stop = {**entry("BTC-20231114T2214-1", 3, Leg.STOP), "reduce_only": True}
+    one_order_an_intent([entry("BTC-20231114T2214-2"), entry("BTC-20231114T2213-1"), stop])
