@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from bot.adapters.store import Archived, EquityPoint, Store
 from bot.adapters.store.rows import ReadRow
@@ -22,6 +23,10 @@ from bot.version import VERSION
 from bot.web.encode import Plain
 from bot.web.view import Component, Health, HealthState, Readiness
 
+if TYPE_CHECKING:
+    from bot.adapters.store.place import Place
+    from bot.app.reports import ReportView
+
 REFRESH_S = 5.0
 COUNTED_TRADES = 1_000  # over which the stand-alone server gives its figures
 SHOWN_TRADES = 20
@@ -33,14 +38,23 @@ BAR_COLUMNS = ("ms", "open", "high", "low", "close", "volume")
 class RecordedTraces:
     """Traces, decisions, funnel and candles, asked of the store; the newest come first."""
 
-    def __init__(self, store: Store, source: str) -> None:
+    def __init__(self, store: Store, source: str, clock: Clock) -> None:
         """`source`: the name under which this world's candles are stored."""
         self._store = store
+        self._report_clock = clock
+        self._reports: ReportView | None = None
         self._source = source
         self._digests: OrderedDict[tuple[str, str, str, float], Plain] = OrderedDict()
 
     async def traces(self, limit: int) -> Sequence[Mapping[str, object]]:
         return [_head(record) for record in await self._store.traces.recent(limit)]
+
+    async def report(self, since: Ms | None, symbol: str | None) -> Mapping[str, object]:
+        """The trace report; what computes it is imported in a thread, and only when asked for."""
+        if self._reports is None:
+            place, clock = self._store.place, self._report_clock
+            self._reports = await asyncio.to_thread(_report_view, place, clock)
+        return await self._reports.traces_report(since, symbol)
 
     async def trace(self, trace_id: str) -> Mapping[str, object] | None:
         record = await self._store.traces.get(TraceId(trace_id))
@@ -82,7 +96,7 @@ class RecordedView(RecordedTraces):
     """`bot.web.StatusView` without a daemon: when it was last seen, and what it left."""
 
     def __init__(self, store: Store, source: str, mode: str, clock: Clock) -> None:
-        super().__init__(store, source)
+        super().__init__(store, source, clock)
         self._curve = EquityCurve(store)
         self._mode = mode
         self._clock = clock
@@ -258,3 +272,9 @@ def _head(record: TraceRecord) -> Mapping[str, object]:
         "tier": record.tier,
         "fingerprint": record.fingerprint,
     }
+
+
+def _report_view(place: Place, clock: Clock) -> ReportView:
+    from bot.app.reports import ReportView  # the research corner stays out of the start
+
+    return ReportView(place, clock)

@@ -55,7 +55,7 @@ class DaemonView(RecordedTraces):
         warnings: Sequence[str],
         version: str,
     ) -> None:
-        super().__init__(parts.store, parts.world.source)
+        super().__init__(parts.store, parts.world.source, parts.world.clock)
         self._parts = parts
         self._supervisor = supervisor
         self._meter = meter

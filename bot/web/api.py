@@ -130,6 +130,15 @@ def _add_traces(app: FastAPI, view: StatusView, access: list[Any]) -> None:
         """How many roads ended where, since a time (ISO 8601) or the beginning."""
         return Json(await view.funnel(None if since is None else to_ms(since)))
 
+    @app.get("/traces/report", response_class=Json, dependencies=access)
+    async def report(
+        since: datetime | None = None,
+        symbol: Annotated[str | None, Query(max_length=20)] = None,
+    ) -> Response:
+        """Latency by stage, errors, strategies, the funnel with its top reasons, advice."""
+        start = None if since is None else to_ms(since)
+        return Json(await view.report(start, symbol))
+
     @app.get(
         "/traces/{trace_id}",
         response_class=Json,

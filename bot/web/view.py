@@ -116,6 +116,10 @@ class StatusView(Protocol):
         """One decision with its body; None: no such trace. Raises TransientError."""
         ...
 
+    async def report(self, since: Ms | None, symbol: str | None) -> Mapping[str, object]:
+        """The trace report: latency, errors, strategies, funnel, advice. Raises TransientError."""
+        ...
+
     async def funnel(self, since: Ms | None) -> Mapping[str, object]:
         """How many roads ended where and why, since a moment of market time or the beginning."""
         ...

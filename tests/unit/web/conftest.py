@@ -86,6 +86,9 @@ class FakeDaemon:
             await asyncio.Event().wait()
         return {"trace_id": trace_id} if trace_id == "BTC-20260101T0000-1" else None
 
+    async def report(self, since: Ms | None, symbol: str | None) -> Mapping[str, object]:
+        return {"since": since, "symbol": symbol}
+
     async def funnel(self, since: Ms | None) -> Mapping[str, object]:
         self.asked.append(since)
         return {"steps": []}

@@ -109,6 +109,14 @@ async def test_one_trace_by_its_id(client: httpx.AsyncClient) -> None:
     assert missing.json()["error"]["code"] == "not_found"
 
 
+async def test_the_report_is_no_trace_of_that_name(client: httpx.AsyncClient) -> None:
+    """/traces/report is the report, with a beginning and a symbol."""
+    asked = {"since": "2026-01-01T00:00:00", "symbol": "BTC"}
+    answer = await client.get("/traces/report", params=asked)
+    assert answer.json()["symbol"] == "BTC"
+    assert answer.json()["since"] == to_ms(datetime(2026, 1, 1, tzinfo=UTC))
+
+
 async def test_the_funnel_takes_a_beginning(client: httpx.AsyncClient, daemon: FakeDaemon) -> None:
     """ISO 8601 with or without a zone; none means from the start."""
     await client.get("/traces/funnel")
