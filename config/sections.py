@@ -244,7 +244,11 @@ class Risk(Section):
     """Can the account bear it? Sizing and the limits of the risk gate."""
 
     initial_capital: Decimal = setting(
-        Decimal(100), "Funds demo and paper accounts; the drawdown's baseline.", "USD", gt=0
+        Decimal(100),
+        "Funds demo and paper accounts; the drawdown's baseline.",
+        "USD",
+        gt=0,
+        le=1_000_000_000_000,
     )
     max_leverage: int = setting(3, "Largest leverage of a position.", "x", ge=1, le=50)
     max_leverage_ranging: int = setting(

@@ -46,6 +46,7 @@ from config.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+END_ROUNDS = 300  # s of market time: an exit that has not filled by then will not
 BEHIND_LIMIT_S = 1.3  # of the stop's 8 s, for rows that are no money
 
 
@@ -89,6 +90,12 @@ async def _live(settings: Settings, warnings: Sequence[str]) -> int:
 
 async def _recover(parts: Parts) -> None:
     recovered = await parts.store.journal.recover()
+    exchange = parts.world.exchange
+    if exchange is not None and exchange.began_anew and recovered.last_fill_at:
+        raise ConfigError(
+            "DATABASE_URL: this database holds the books of a run that ended, and the simulated "
+            "exchange began anew; name an empty database, or take DATABASE_URL out"
+        )
     clock, journal = parts.world.clock, parts.store.journal
     expires_at = clock.wall() + parts.execution.waits.entry_life_ms
     past = [
@@ -261,11 +268,18 @@ class _Daemon:
         await parts.world.exchange.finished.wait()
         log.info("end_of_data", at=self._clock.now())
         parts.desk.stop_entries("the candles are played")
-        while parts.books.positions or parts.books.reservations:
+        books, code = parts.books, 0
+        for _ in range(END_ROUNDS):
+            if not books.reservations and not books.positions.keys() - books.gone:
+                break
             with self._clock.busy():
                 parts.desk.flatten(ExitReason.END_OF_DATA)
             await self._clock.pause(1.0)
-        self._supervisor.request_stop(0, why="end of data")
+        else:
+            log.error("end_of_data_with_positions", symbols=sorted(books.positions))
+        if books.positions or not self._ready.is_set():
+            code = 1
+        self._supervisor.request_stop(code, why="end of data")
         await asyncio.Event().wait()
 
     async def _write_behind(self) -> None:

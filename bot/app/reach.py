@@ -25,6 +25,12 @@ async def refuse_dead(parts: Parts) -> None:
         log.warning("reachability_not_checked", error=str(error))
         return
     universe = choose(universe_of(parts.settings), parts.instruments, markets)
+    if not universe.symbols and markets:
+        why = ", ".join(f"{symbol}: {reason}" for symbol, reason in universe.skipped.items())
+        raise ConfigError(
+            f"there is nothing to trade: {why[:400]}; "
+            f"change SYMBOLS, EXCLUDE_SYMBOLS, MIN_VOLUME_24H_USD, PROFILE or DEMO_CANDLES"
+        )
     refused: Refused | None = None
     for symbol, market in sorted(markets.items()):
         instrument = parts.instruments.get(symbol)

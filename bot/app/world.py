@@ -180,7 +180,9 @@ async def _ask_clock(url: str) -> dict[str, object]:
 
 def _set_aside(folder: Path) -> None:
     """A world that begins anew must not meet the books of the one that ended: they are kept."""
-    books = [path for path in sorted(folder.glob("keel.db*")) if path.is_file()]
+    # The journal files first: a database must never stand beside the journal of another one.
+    found = [*sorted(folder.glob("keel.db*"), reverse=True), *sorted(folder.glob("spool*"))]
+    books = [path for path in found if path.is_file()]
     if not books:
         return
     ended = len(list(folder.glob("ended-*"))) + 1

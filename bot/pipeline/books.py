@@ -88,7 +88,12 @@ class Books:
         self.entry_times: deque[Ms] = deque(maxlen=1_000)
         self.trades: deque[Trade] = deque(maxlen=RECENT_TRADES)
         self.closed_trades = 0
-        self.last_fill_at = Ms(0)
+        # From when to ask the venue: only a complete answer moves these, never a live event,
+        # which would hide what happened while nobody listened.
+        self.fills_from = Ms(0)
+        self.funding_from = Ms(0)
+        self.in_doubt = False  # a fill came that fits only after another one that did not
+        self.gone: set[Symbol] = set()  # held by the books, not by the venue
         self.last_funding_at = Ms(0)
         self.fill_keys: set[FillKey] = set()
         self.funding_keys: set[tuple[Symbol, Ms]] = set()
@@ -230,11 +235,15 @@ class Books:
         if key in self.fill_keys:
             return False
         self.fill_keys.add(key)
-        self.last_fill_at = max(self.last_fill_at, fill.at)
         order = self.order_by(fill.cloid, fill.venue_id)
         ours = order is not None or life.is_ours(fill.cloid)
         if not ours and not self._reduces(fill):
             self.safety.block(fill.symbol, f"foreign fill {fill.fill_id}: not an order of ours")
+            return False
+        if order is not None and order.reduce_only and fill.symbol not in self.positions:
+            # Its position is still to be told: the next question brings both in their order.
+            self.fill_keys.discard(key)
+            self.in_doubt = True
             return False
         changed: tuple[Order, ...] = ()
         if order is not None:

@@ -72,6 +72,8 @@ class Care:
         guard, market = self._books.guards.get(symbol), self._feed.market(symbol)
         if guard is None or market is None or symbol not in self._books.positions:
             return
+        if symbol in self._books.gone:
+            return
         plan = self._books.plans.get(symbol)
         guard, step = next_step(
             guard,

@@ -133,7 +133,8 @@ class Desk:
 
     def close(self, symbol: Symbol, reason: ExitReason) -> None:
         """Queue the exit of a position; asked twice, it is sent once."""
-        if symbol in self._leaving or symbol not in self._books.positions:
+        books = self._books
+        if symbol in self._leaving or symbol in books.gone or symbol not in books.positions:
             return
         self._exits.setdefault(symbol, reason)
         self._wake()

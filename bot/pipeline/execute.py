@@ -174,7 +174,7 @@ class Execution:
     async def fetch_fills(self) -> None:
         """Ask for fills since the last one known; a failed question leaves doubt."""
         try:
-            fills = await self._venue.fills_since(self._books.last_fill_at)
+            fills = await self._venue.fills_since(self._books.fills_from)
         except NO_ANSWER as error:
             log.warning("fills_not_fetched", error=str(error))
             self.doubt.set()

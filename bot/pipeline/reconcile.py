@@ -39,6 +39,7 @@ from bot.ports import Clock, Venue
 
 log = structlog.get_logger(__name__)
 
+FILL_OVERLAP_MS = 60_000  # the channels are not in step (hyperliquid.md 9)
 ABSENCE_MARGIN_MS = 5_000  # spec 05: absence is proved 5 s after expiresAfter
 FOREIGN, DRIFT = "foreign", "position drift"  # how such a block begins
 DRIFT_LOOKS = 3  # a fill may be on its way; only the third look is a verdict
@@ -91,6 +92,7 @@ class Reconcile:
                 match event:
                     case Fill():
                         self._books.filled(event)
+                        self._ask_if_in_doubt()
                     case Funding():
                         self._books.funded(event)
                     case OrderUpdate(order=order):
@@ -98,6 +100,11 @@ class Reconcile:
                     case Reconnected():
                         log.warning("stream_back", away_s=round(event.gap_s, 1))
                         self._execution.doubt.set()
+
+    def _ask_if_in_doubt(self) -> None:
+        if self._books.in_doubt:
+            self._books.in_doubt = False
+            self._execution.doubt.set()
 
     async def run(self) -> None:
         """Service: compare every `every_s`, and `doubt_s` after something came into doubt."""
@@ -140,10 +147,15 @@ class Reconcile:
     # --- orders --------------------------------------------------------------------------
 
     async def _fetch(self) -> None:
-        for fill in await self._venue.fills_since(self._books.last_fill_at):
-            self._books.filled(fill)
-        for funding in await self._venue.funding_since(self._books.last_funding_at):
-            self._books.funded(funding)
+        books = self._books
+        fills = await self._venue.fills_since(books.fills_from)
+        for fill in fills:
+            books.filled(fill)
+        newest = max((fill.at for fill in fills), default=books.fills_from)
+        books.fills_from = Ms(max(books.fills_from, newest - FILL_OVERLAP_MS))
+        for funding in await self._venue.funding_since(books.funding_from):
+            books.funded(funding)
+            books.funding_from = max(books.funding_from, funding.at)
 
     async def _settle_absent(self, resting: dict[int, VenueOrder]) -> None:
         """Ask for each order that we think lives and the venue does not show."""
@@ -217,10 +229,13 @@ class Reconcile:
                 self._agreed(symbol, blocked.get(symbol, ""))
             elif not self._desk.works_on(symbol):
                 self._drifted(symbol, str(ours), str(theirs), foreign=position is None)
+                if there is None and self._drift[symbol] >= DRIFT_LOOKS:
+                    self._give_up(symbol, str(ours))
 
     def _agreed(self, symbol: Symbol, why: str) -> None:
         """Open a symbol again that was closed because of what is not ours."""
         self._drift.pop(symbol, None)
+        self._books.gone.discard(symbol)
         ended = why.startswith((FOREIGN, DRIFT)) and self._books.safety.blocked.get(symbol) == why
         if ended:
             self._books.safety.unblock(symbol)
@@ -238,11 +253,25 @@ class Reconcile:
         if looks >= DRIFT_LOOKS or (foreign and symbol not in self._books.safety.blocked):
             self._books.safety.block(symbol, why)
 
+    def _give_up(self, symbol: Symbol, ours: str) -> None:
+        """The venue holds nothing of what we hold, and no fill says why: a person must look.
+
+        Stops and exits for it could only be refused, each at the cost of a request.
+        """
+        if symbol in self._books.gone:
+            return
+        self._books.gone.add(symbol)
+        why = f"{symbol}: we hold {ours}, the venue nothing, and no fill explains it"
+        log.error("position_gone", symbol=symbol, held=ours, action="halted; look at the venue")
+        self._books.safety.set_state(TradingState.HALTED, why)
+
     # --- the stop proof -------------------------------------------------------------------
 
     def _prove_stops(self, account: Account) -> None:
         """Every position of ours has a resting stop at the venue, or gets one, or is closed."""
         for symbol, position in self._books.positions.items():
+            if symbol in self._books.gone:
+                continue
             there = account.positions.get(symbol)
             liquidation = there.liquidation_price if there is not None else None
             orders = [order for order in account.orders if order.symbol == symbol]

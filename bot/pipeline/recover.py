@@ -67,8 +67,8 @@ def restore(
     # A first start does not ask for what the account did before Keel.
     orders = [order.created_at for order in recovered.open_orders]
     since = recovered.last_fill_at or min(orders, default=now)
-    books.last_fill_at = Ms(max(0, since - FILL_OVERLAP_MS))
-    books.last_funding_at = Ms(recovered.last_funding_at or since)
+    books.fills_from = Ms(max(0, since - FILL_OVERLAP_MS))
+    books.funding_from = Ms(recovered.last_funding_at or since)
     books.closed_trades = recovered.closed_trades
     books.trades.extend(recovered.recent_trades)
 

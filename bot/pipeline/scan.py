@@ -44,7 +44,9 @@ def choose(
 ) -> Universe:
     """Pick the universe; a symbol asked for by name that cannot be had is said in `skipped`."""
     skipped: dict[Symbol, str] = {}
-    asked = policy.symbols or tuple(sorted(instruments))
+    named = {symbol.upper(): symbol for symbol in sorted(instruments)}
+    wished = tuple(named.get(symbol.upper(), symbol) for symbol in policy.symbols)
+    asked = tuple(dict.fromkeys(wished)) or tuple(sorted(instruments))
     able: list[Symbol] = []
     for symbol in asked:
         why = _unfit(symbol, policy, instruments, markets)

@@ -97,7 +97,7 @@ async def _until_stopped(exchange: SimulatedExchange) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bot.simulator", allow_abbrev=False)
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0: any free one")
+    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0: any free one")
     parser.add_argument("--candles", type=Path, nargs="*", default=[], metavar="FILE")
     parser.add_argument("--speed", type=_speed, default=1.0, help=f"a number, or {MAX}")
     parser.add_argument("--seed", type=int, default=1)
@@ -119,6 +119,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--depth-usd", type=float, default=250_000.0)
     parser.add_argument("--errors", action="store_true", help="write the table of error texts")
     return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65_535:
+        raise argparse.ArgumentTypeError(f"expected 0 to 65535, found {port}")
+    return port
 
 
 def _speed(text: str) -> float | str:

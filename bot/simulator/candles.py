@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +29,8 @@ COLUMNS = ("ts", "open", "high", "low", "close", "volume")
 TICKS_A_BAR = 4
 QUOTE_VOLUME = "BTC-PERP"  # files of this name count volume in quote currency (data README)
 WARMUP_SHARE = 4  # at most one part in four of the data is past
+NAME = re.compile(r"[A-Z0-9]{1,20}")
+LARGEST = 1e15  # of a price or a volume; beyond it numbers are no market's
 Row = tuple[int, float, float, float, float, float]
 
 
@@ -49,6 +52,11 @@ def load(path: Path) -> CandleFile:
     rows = _rows(path, raw)
     interval = _interval(path, rows)
     name = path.name.split(".")[0].split("-")[0].upper()
+    if not NAME.fullmatch(name):
+        raise ConfigError(
+            f"{path}: the file's name must begin with the coin, letters and digits, then - or .; "
+            f"found {name!r}; rename the file, such as BTC-5m.csv.gz"
+        )
     row = coin(name, min(row[3] for row in rows))
     prices = on_tick(np.array([row[1:5] for row in rows]), row.size_decimals)
     if prices.min() <= 0:
@@ -68,7 +76,7 @@ class CandleFiles:
     """Price source of a world made from files: the span that all of them share."""
 
     def __init__(self, paths: Sequence[Path], warmup_bars: int) -> None:
-        files = [load(path) for path in paths]
+        files = sorted((load(path) for path in paths), key=lambda file: file.coin)
         _judge(files)
         first = max(file.bars[0].t for file in files)
         last = min(file.bars[-1].t for file in files)
@@ -176,7 +184,7 @@ def _read(path: Path) -> bytes:
 
 def _rows(path: Path, raw: bytes) -> list[Row]:
     try:
-        lines = raw.decode().splitlines()
+        lines = raw.decode("utf-8-sig").splitlines()  # a spreadsheet puts a mark in front
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not a text file; expected csv or csv.gz") from None
     if not lines:
@@ -189,10 +197,14 @@ def _rows(path: Path, raw: bytes) -> list[Row]:
         )
     places = [header.index(name) for name in COLUMNS]
     rows: list[Row] = []
-    for number, fields in enumerate(csv.reader(lines[1:]), start=2):
-        if fields:
-            before = rows[-1][0] if rows else -1
-            rows.append(_row(path, number, fields, places, before))
+    try:
+        for number, fields in enumerate(csv.reader(lines[1:]), start=2):
+            if fields:
+                before = rows[-1][0] if rows else -1
+                rows.append(_row(path, number, fields, places, before))
+    except csv.Error as error:
+        where = f"{path} line {len(rows) + 2}"
+        raise ConfigError(f"{where}: not a row of numbers ({error})") from None
     if len(rows) < 2:
         raise ConfigError(f"{path}: {len(rows)} rows; expected at least two")
     return rows
@@ -207,6 +219,10 @@ def _row(path: Path, number: int, fields: list[str], places: list[int], before: 
     if not all(np.isfinite(values)):
         raise ConfigError(f"{where}: a value is not finite in {','.join(fields)!r}")
     ts, o, h, low, c, volume = values
+    if max(values[1:]) > LARGEST:
+        raise ConfigError(
+            f"{where}: {max(values[1:]):g} is no price or volume; at most {LARGEST:g}"
+        )
     if min(o, h, low, c) <= 0:
         raise ConfigError(f"{where}: a price is {min(o, h, low, c):g}; prices must be positive")
     if h < low or h < max(o, c) or low > min(o, c):

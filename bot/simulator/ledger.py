@@ -64,9 +64,16 @@ class Ledger:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(SCHEMA)
+            # A damaged file shows itself here, not in the middle of the first answer.
+            for table in TABLES:
+                self._db.execute(f"SELECT * FROM {table} LIMIT 1").fetchall()
+            sound = self._db.execute("PRAGMA quick_check(1)").fetchone()
         except sqlite3.Error as error:
             self._db.close()
             raise ConfigError(f"{path}: {UNUSABLE} ({error})") from None
+        if sound is None or sound[0] != "ok":
+            self._db.close()
+            raise ConfigError(f"{path}: {UNUSABLE} (damaged: {sound and sound[0]})")
 
     def state(self) -> dict[str, Any] | None:
         """The world's row as it was last written; None in a new ledger."""

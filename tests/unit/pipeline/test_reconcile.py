@@ -351,3 +351,21 @@ async def test_a_symbol_with_an_order_on_its_way_is_not_judged() -> None:
         made.venue.positions[BTC] = (size, price)
         gate.set()
         await made.play(500)
+
+
+async def test_a_position_that_the_venue_does_not_have_halts_and_is_left_alone() -> None:
+    """No fill explains it: said once, halted, and no order is spent on it again."""
+    made = kit()
+    async with running(made):
+        await made.enter()
+        made.venue.positions.clear()
+        made.venue.fills.clear()
+        for _ in range(4):
+            await made.finish(made.reconcile.step())
+        assert made.books.gone == {BTC}
+        assert made.books.safety.state is TradingState.HALTED
+        sent = len(made.venue.sent)
+        for _ in range(3):
+            await made.play(35_000)
+            await made.finish(made.reconcile.step())
+        assert len(made.venue.sent) == sent

@@ -15,11 +15,13 @@ from bot.domain.errors import AmbiguousOutcome
 from bot.domain.portfolio import Reservation
 from bot.domain.types import (
     ZERO,
+    Fill,
     Funding,
     Leg,
     Ms,
     OrderStatus,
     Side,
+    Symbol,
     TradingState,
 )
 from bot.pipeline.reconcile import Cadence
@@ -197,7 +199,7 @@ async def test_fills_are_asked_for_from_before_the_last_one() -> None:
         made.venue.fills.insert(0, missed)
         made.venue.positions[BTC] = (made.venue.positions[BTC][0] + Decimal("0.01"), Decimal(100))
     again = await start_again(made)
-    assert again.books.last_fill_at == made.books.last_fill_at - FILL_OVERLAP_MS
+    assert again.books.fills_from == made.venue.fills[-1].at - FILL_OVERLAP_MS
     async with running(again):
         await again.finish(again.reconcile.step())
         assert again.books.positions[BTC].signed == again.venue.positions[BTC][0]
@@ -274,3 +276,61 @@ async def test_the_baseline_is_what_was_first_read() -> None:
     made.journal.written.append(Changes(state={"baseline": "777.5"}))
     again = await start_again(made)
     assert (again.books.ledger.baseline, again.books.baseline_known) == (Decimal("777.5"), True)
+
+
+# --- events between the stream's start and the first comparison -----------------------------
+
+
+async def died_with_an_entry_unwritten() -> Kit:
+    """ETH is held and written; BTC filled at the venue while nobody folded it any more."""
+    dead = kit()
+    async with running(dead):
+        await dead.enter(entry(ETH))
+        await dead.play(120_000)
+        cleared = entry(BTC)
+        orders = life.new_orders(cleared.intent, dead.clock.now())
+        await dead.finish(dead.books.write_ahead(orders, plan(cleared)))
+        dead.venue.tells = False
+        await dead.venue.submit(cleared)
+    return dead
+
+
+def own_stop_fills(made: Kit, symbol: Symbol, number: int) -> Fill:
+    """The stop of a symbol sells the whole position, told live."""
+    bought = next(f for f in made.venue.fills if f.symbol == symbol)
+    stop = next(o for o in made.venue.resting(symbol) if o.is_stop)
+    made.venue.positions.pop(symbol)
+    told = replace(
+        bought,
+        fill_id=number,
+        at=made.clock.now(),
+        is_buy=not bought.is_buy,
+        cloid=stop.cloid,
+        venue_id=stop.venue_id,
+    )
+    made.venue.fills.append(told)
+    return told
+
+
+async def test_a_live_fill_before_the_first_comparison_hides_no_earlier_one() -> None:
+    """Only a complete answer moves the moment from which the venue is asked."""
+    again = await start_again(await died_with_an_entry_unwritten())
+    async with running(again):
+        await again.play(200_000)
+        again.books.filled(own_stop_fills(again, ETH, 1_000))
+        await again.finish(again.reconcile.start())
+        assert set(again.books.positions) == {BTC}
+        assert BTC not in again.books.safety.blocked
+
+
+async def test_our_stop_told_before_its_entry_opens_nothing() -> None:
+    """The stream tells the stop of a position unknown yet: both are asked for."""
+    again = await start_again(await died_with_an_entry_unwritten())
+    async with running(again):
+        await again.play(200_000)
+        assert not again.books.filled(own_stop_fills(again, BTC, 1_001))
+        assert BTC not in again.books.positions
+        assert again.books.in_doubt
+        await again.finish(again.reconcile.start())
+        assert BTC not in again.books.positions
+        assert [trade.symbol for trade in again.books.trades] == [BTC]
