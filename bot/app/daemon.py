@@ -32,7 +32,7 @@ from bot.app.view import DaemonControls, DaemonView, Phase
 from bot.app.world import World, open_world, options_of
 from bot.domain.errors import ConfigError, TransientError
 from bot.domain.types import ExitReason, Ms
-from bot.pipeline.recover import restore
+from bot.pipeline.recover import lives, restore
 from bot.ports import Changes
 from bot.runtime.lock import FolderLock
 from bot.runtime.logs import LogOptions, configure, register_secret
@@ -104,6 +104,7 @@ async def _recover(parts: Parts) -> None:
         for order in await journal.orders_of(position.trace_id)
     ]
     restore(parts.books, recovered, clock.now(), expires_at, past)
+    await journal.record(Changes(state={"lives": lives(recovered) + 1}))
     for symbol, ident in parts.books.intents.items():
         parts.traces.used(symbol, parts.books.decided.get(symbol, Ms(0)), ident)
     if recovered.positions or recovered.open_orders:

@@ -88,8 +88,8 @@ class Books:
         self.entry_times: deque[Ms] = deque(maxlen=1_000)
         self.trades: deque[Trade] = deque(maxlen=RECENT_TRADES)
         self.closed_trades = 0
-        # From when to ask the venue: only a complete answer moves these, never a live event,
-        # which would hide what happened while nobody listened.
+        self.first_attempt = 0  # of this life: rows of an earlier one may have died with it
+        # From when to ask the venue: only a complete answer moves these, never a live event.
         self.fills_from = Ms(0)
         self.funding_from = Ms(0)
         self.in_doubt = False  # a fill came that fits only after another one that did not
@@ -135,7 +135,7 @@ class Books:
             for order in self.orders.values()
             if order.trace_id == trace_id and order.leg is leg
         ]
-        return max(used, default=-1) + 1
+        return max([self.first_attempt - 1, *used]) + 1
 
     def symbols(self) -> tuple[Symbol, ...]:
         """Symbols that are held, or will be if an entry on its way fills."""

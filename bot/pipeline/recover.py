@@ -18,6 +18,7 @@ from bot.pipeline.plans import plan_from_mapping
 from bot.ports import Recovered
 
 FILL_OVERLAP_MS = 60_000
+ATTEMPTS_A_LIFE = 1_000  # more than any position needs between two starts
 IN_DOUBT = (OrderStatus.NEW, OrderStatus.SENT, OrderStatus.UNKNOWN)
 
 
@@ -39,6 +40,7 @@ def restore(
     books.remember(tuple(past))
     state = recovered.state
     books.safety.recover(state)
+    books.first_attempt = ATTEMPTS_A_LIFE * lives(recovered)
     baseline = state.get("baseline")
     books.ledger = Ledger(
         baseline=Decimal(str(baseline)) if baseline is not None else books.initial,
@@ -71,6 +73,15 @@ def restore(
     books.funding_from = Ms(recovered.last_funding_at or since)
     books.closed_trades = recovered.closed_trades
     books.trades.extend(recovered.recent_trades)
+
+
+def lives(recovered: Recovered) -> int:
+    """How often this process was started before.
+
+    Orders that only reduce may leave before their row; a kill then takes the row along, and a
+    number counted from rows would name two orders alike. Each life has numbers of its own.
+    """
+    return int(str(recovered.state.get("lives") or 0))
 
 
 def _reservation(books: Books, order: Order) -> Reservation:

@@ -334,3 +334,15 @@ async def test_our_stop_told_before_its_entry_opens_nothing() -> None:
         await again.finish(again.reconcile.start())
         assert BTC not in again.books.positions
         assert [trade.symbol for trade in again.books.trades] == [BTC]
+
+
+async def test_each_life_has_attempt_numbers_of_its_own() -> None:
+    """An exit may leave before its row: after a kill its number must not be given again."""
+    made = kit()
+    async with running(made):
+        await made.enter()
+        trace_id = made.books.positions[BTC].trace_id
+        await made.finish(made.rows.ahead(Changes(state={"lives": 2})))
+    again = await start_again(made)
+    assert again.books.next_attempt(trace_id, Leg.EXIT) == 2_000
+    assert again.books.next_attempt(trace_id, Leg.STOP) == 2_000
