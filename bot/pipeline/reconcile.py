@@ -35,11 +35,11 @@ from bot.pipeline.desk import Desk
 from bot.pipeline.execute import NO_ANSWER, Execution
 from bot.pipeline.facts import Facts
 from bot.pipeline.health import Health
+from bot.pipeline.recover import FILL_OVERLAP_MS
 from bot.ports import Clock, Venue
 
 log = structlog.get_logger(__name__)
 
-FILL_OVERLAP_MS = 60_000  # the channels are not in step (hyperliquid.md 9)
 ABSENCE_MARGIN_MS = 5_000  # spec 05: absence is proved 5 s after expiresAfter
 FOREIGN, DRIFT = "foreign", "position drift"  # how such a block begins
 DRIFT_LOOKS = 3  # a fill may be on its way; only the third look is a verdict
