@@ -19,6 +19,7 @@ from tests.unit.adapters.store.conftest import (
     prepared,
     store,
     template,
+    with_schema,
 )
 from tests.unit.adapters.store.fakes import (
     AT,
@@ -43,6 +44,7 @@ __all__ = [
     "opener",
     "postgres",
     "prepared",
+    "with_schema",
     "store",
     "template",
 ]

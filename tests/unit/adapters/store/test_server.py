@@ -189,7 +189,6 @@ async def test_no_more_than_ten_connections(prepared: PostgresServer, tmp_path: 
 async def test_one_daemon_an_account(prepared: PostgresServer, tmp_path: Path) -> None:
     """The second on the same database and account is told who is there; another account is not."""
     url = prepared.url("store")
-    prepared.sql("store", "DELETE FROM bot_state; SELECT 1")
     first = await opened(url, tmp_path / "a")
     second = await opened(url, tmp_path / "b")
     try:
@@ -207,7 +206,6 @@ async def test_another_accounts_books_are_not_mixed_in(
     prepared: PostgresServer, tmp_path: Path
 ) -> None:
     """Positions are kept by symbol: two accounts in one database would be added up."""
-    prepared.sql("store", "DELETE FROM bot_state; SELECT 1")
     store = await opened(prepared.url("store"), tmp_path)
     try:
         await store.claim("live 0xabc", "0xabc")
