@@ -12,13 +12,14 @@ INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --require-ha
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check bench clean
+.PHONY: help run test check bench guards clean
 
 help:
 	@echo 'make run     start the daemon (demo mode: no key, no network needed)'
 	@echo 'make test    lint, types, contracts and all tests'
 	@echo 'make check   environment, lint, types and contracts, without the tests'
 	@echo 'make bench   measurements, each with its peer'
+	@echo 'make guards  take each guard out in turn: its test must fail'
 	@echo 'make clean   remove the environment and the caches (never data/)'
 
 run: $(RUN_STAMP)
@@ -37,6 +38,9 @@ check: $(DEV_STAMP)
 bench: $(RUN_STAMP)
 	@if [ -d benchmarks ]; then exec $(PY) -m benchmarks $(ARGS); \
 	else echo 'keel: nothing to measure: there is no benchmarks/ folder in this version'; fi
+
+guards: $(DEV_STAMP)
+	@exec $(PY) -m tests.removal $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
