@@ -1,4 +1,4 @@
-"""The acceptance runs at full size: python -m benchmarks.acceptance seeds|candles|kills
+"""The acceptance runs at full size: python -m benchmarks.acceptance seeds|candles|kills|crashes
 
 Owns how many runs there are and how they are told; what a run must show is in tests/scenarios.
 """
@@ -18,6 +18,7 @@ from types import FrameType
 
 from tests.daemon import ROOT, Daemon, kill_all
 from tests.scenarios.candles import judge, play
+from tests.scenarios.crashes import run_chain
 from tests.scenarios.demo import first_trade
 from tests.scenarios.kills import Moment, kill_run
 
@@ -27,6 +28,7 @@ FILE_LIMIT_S = 1_800.0
 LEAST_TRADES = 5
 SEEDS, SEEDS_NEEDED = 20, 19
 KILLS = 10
+CHAINS, CRASHES = 40, 25
 
 Run = Callable[[Path], str]
 
@@ -34,7 +36,7 @@ Run = Callable[[Path], str]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one kind; 0 when enough of its runs passed, else 1."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.acceptance")
-    parser.add_argument("kind", choices=("seeds", "candles", "kills"))
+    parser.add_argument("kind", choices=("seeds", "candles", "kills", "crashes"))
     parser.add_argument("--at-once", type=int, default=2, help="runs beside each other")
     parser.add_argument("--only", default="", help="names of runs, separated by commas")
     chosen = parser.parse_args(arguments)
@@ -63,6 +65,8 @@ def _runs(kind: str) -> tuple[dict[str, Run], int, int]:
             return {str(n): _seed(n) for n in range(1, SEEDS + 1)}, SEEDS_NEEDED, 2
         case "candles":
             return {name: _file(name) for name in FILES}, len(FILES), 1
+        case "crashes":
+            return {str(n): _chain(n) for n in range(1, CHAINS + 1)}, CHAINS, 2
         case _:
             return {str(n): _kill(n) for n in range(1, KILLS + 1)}, KILLS, 1
 
@@ -115,6 +119,18 @@ def _kill(seed: int) -> Run:
         moments = tuple(Moment)
         turn = seed % len(moments)
         return str(kill_run(folder, seed, moments[turn:] + moments[:turn]))
+
+    return run
+
+
+def _chain(seed: int) -> Run:
+    def run(folder: Path) -> str:
+        done = run_chain(folder, seed, CRASHES)
+        assert not done.problems, "; ".join(done.problems)
+        return (
+            f"{done.crashes} crashes, {done.holding} with a position, {done.entries} entries, "
+            f"{done.closed} trades closed, longest without a stop {done.longest_naked_s:.1f} s"
+        )
 
     return run
 
