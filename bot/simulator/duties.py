@@ -34,7 +34,7 @@ class Duties:
         world = self._world
         world.now = Ms(max(world.now, at))
         world.index = index
-        self._fund()
+        self.fund()
         quotes = world.prices.advance(index)
         busy = any(world.live[quote.coin] for quote in quotes)
         if busy:
@@ -48,8 +48,12 @@ class Duties:
                 self._cancel_all(account)
         return quotes
 
-    def _fund(self) -> None:
-        """Charge the funding of every full hour that has passed, at the oracle."""
+    def fund(self) -> None:
+        """Charge the funding of every full hour that has passed, at the oracle.
+
+        Before each action too: a position of after the payment must not pay it, and one that
+        closes now must.
+        """
         world = self._world
         while True:
             hour = world.next_funding

@@ -145,6 +145,7 @@ class SimulatedExchange:
     async def _ask(self, source: str, body: object) -> object:
         world = self._world
         world.move_to(self._ready().now())
+        self._duties.fund()
         if not self._limits.admits(source, world.now, self._info.weight(body)):
             raise TooManyRequests
         answer = await self._info.answer(body)
@@ -165,6 +166,7 @@ class SimulatedExchange:
     def _acted(self, source: str, body: object) -> object:
         world, clock = self._world, self._ready()
         world.move_to(clock.now())
+        self._duties.fund()
         weight = 1 + self._exchange.batch_length(body) // BATCH_WEIGHT
         if not self._limits.admits(source, world.now, weight):
             raise TooManyRequests

@@ -18,7 +18,7 @@ from bot.domain.types import Ms, Timeframe
 from bot.ports import Clock
 from bot.runtime.clock import LockstepClock, ManualClock
 from bot.simulator import SimulatedExchange, SimulatorOptions
-from tests.unit.simulator.given import KEY, START, limit, walk, write_candles
+from tests.unit.simulator.given import ETH, KEY, START, limit, walk, write_candles
 from tests.until import until
 
 USER = Account.from_key(KEY).address.lower()
@@ -247,3 +247,20 @@ async def test_lockstep_gives_the_same_frames_and_answers_every_time(tmp_path: P
 async def test_closing_twice_is_safe(tmp_path: Path) -> None:
     async with served(SimulatorOptions(tmp_path / "s.db")) as (exchange, _):
         await exchange.close()
+
+
+async def test_funding_is_charged_before_an_action_that_comes_after_it(tmp_path: Path) -> None:
+    """Between the hour and the next tick: who closes has paid, who opens has not."""
+    clock = ManualClock(Ms(START))
+    async with served(SimulatorOptions(tmp_path / "s.db"), clock) as (_, client):
+        await client.ask("clearinghouseState", user=USER)
+        price = 1.02 * float((await client.ask("allMids"))["ETH"])
+        buy = limit(ETH, "0.1", f"{price:.0f}", "Ioc")
+        sell = limit(ETH, "-0.1", f"{price * 0.94:.0f}", "Ioc")
+        first = await client.place(buy)
+        assert "filled" in first["response"]["data"]["statuses"][0], first
+        clock.set(Ms(START + 61 * 60_000))
+        await client.place(sell)
+        await client.place(buy)
+        rows = await client.ask("userFunding", user=USER, startTime=0)
+        assert [row["delta"]["szi"] for row in rows] == ["0.1"]
