@@ -12,7 +12,7 @@ INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --require-ha
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check bench guards clean
+.PHONY: help run test check bench guards lock clean
 
 help:
 	@echo 'make run     start the daemon (demo mode: no key, no network needed)'
@@ -20,6 +20,7 @@ help:
 	@echo 'make check   environment, lint, types and contracts, without the tests'
 	@echo 'make bench   measurements, each with its peer'
 	@echo 'make guards  take each guard out in turn: its test must fail'
+	@echo 'make lock    write both lock files anew from pyproject.toml (needs uv)'
 	@echo 'make clean   remove the environment and the caches (never data/)'
 
 run: $(RUN_STAMP)
@@ -41,6 +42,14 @@ bench: $(RUN_STAMP)
 
 guards: $(DEV_STAMP)
 	@exec $(PY) -m tests.removal $(ARGS)
+
+# Hashes and no hosts; what is tested with is what runs, version by version.
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-header --no-annotate --quiet pyproject.toml
+
+lock:
+	$(LOCK) -o requirements.lock
+	$(LOCK) --extra dev -c requirements.lock -o requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -7,15 +7,23 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from bot.app import run_health_server
+from bot.app.offline import run_health_server
 from bot.domain.errors import AlreadyRunning, ConfigError
 from config.settings import load
 
 
-def main() -> int:
+def main(argv: Sequence[str] = ()) -> int:
     """Run until stopped; 0 clean, 2 mend something first, 3 already running."""
+    if argv:
+        print(
+            "keel: health_server.py takes no arguments; it reads .env and the environment: "
+            "HTTP_PORT=8001 python health_server.py",
+            file=sys.stderr,
+        )
+        return 2
     try:
         return run_health_server(load({}, os.environ, Path(".env")).settings)
     except ConfigError as error:
@@ -27,4 +35,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

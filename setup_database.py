@@ -56,6 +56,8 @@ def main(
     if url == "-":
         url = sys.stdin.readline().strip()
     try:
+        if url is not None and not url.strip():
+            raise ConfigError("--database-url is empty; give a URL, or leave the flag out")
         for place in [place_of(url)] if url else _configured(environ or {}, env_file):
             set_up(place)
     except KeelError as error:

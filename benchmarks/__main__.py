@@ -1,16 +1,62 @@
 """`make bench`: every measurement in its order, or the one that is named.
 
-Owns the list; each measurement prints its own figures.
+Owns the list; each measurement prints its own figures, its limit and whether it is met.
 """
 
 from __future__ import annotations
 
+import importlib
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from benchmarks import acceptance
+MEND = 2  # spec 05 "The process": what was asked for cannot be done
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """One subcommand: `module.main(arguments) -> exit code`, imported when it is asked for."""
+
+    name: str
+    module: str
+    shows: str
+    given: tuple[str, ...] = ()  # arguments that come before those of the command line
+
+
+# In the order in which all of them run; a new measurement is a file and a line here.
+BENCHMARKS = (
+    Benchmark("start", "benchmarks.start", "process start to the first finished scan"),
+    Benchmark("memory", "benchmarks.memory", "resident memory after ten minutes of demo"),
+    Benchmark("growth", "benchmarks.memory", "memory over 30 simulated days", ("--days", "30")),
+    Benchmark("budget", "benchmarks.request_budget", "requests that proving the stops costs"),
+    Benchmark("council", "benchmarks.council", "three models: time, deadline and money"),
+    Benchmark("council_load", "benchmarks.council_load", "care and cycles while councils think"),
+    Benchmark("seeds", "benchmarks.acceptance", "the demo trades with twenty seeds", ("seeds",)),
+    Benchmark("candles", "benchmarks.acceptance", "real candles, twice the same", ("candles",)),
+    Benchmark("crashes", "benchmarks.acceptance", "a thousand crashes", ("crashes",)),
+    Benchmark("kills", "benchmarks.acceptance", "kill -9 at every moment", ("kills",)),
+)
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the benchmark that is named with the rest as its arguments, or all of them."""
+    if not words:
+        return max(_run(benchmark, ()) for benchmark in BENCHMARKS)
+    name, *rest = words
+    chosen = next((benchmark for benchmark in BENCHMARKS if benchmark.name == name), None)
+    if chosen is not None:
+        return _run(chosen, rest)
+    lines = [f"  {benchmark.name:<12} {benchmark.shows}" for benchmark in BENCHMARKS]
+    sys.stdout.write("\n".join(["python -m benchmarks [NAME …]", *lines, ""]))
+    return 0 if name in ("-h", "--help", "help") else MEND
+
+
+def _run(benchmark: Benchmark, rest: Sequence[str]) -> int:
+    sys.stdout.write(f"\n== {benchmark.name}: {benchmark.shows}\n")
+    sys.stdout.flush()
+    found = importlib.import_module(benchmark.module)
+    return int(found.main([*benchmark.given, *rest]))
+
 
 if __name__ == "__main__":
-    # ARGS="seeds --only 3" measures one thing; without arguments all of it runs, about an hour.
-    given = sys.argv[1:]
-    rounds = [given] if given else [["seeds"], ["candles"], ["kills"]]
-    sys.exit(max(acceptance.main(arguments) for arguments in rounds))
+    sys.exit(main(sys.argv[1:]))

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
+from bot.domain.answer import Answer, Card, Denied
+from bot.domain.breakers import BreakerEvent
 from bot.domain.instrument import Instrument
 from bot.domain.types import (
     Abstention,
@@ -32,6 +34,7 @@ from bot.domain.types import (
     Timeframe,
     TraceId,
     Trade,
+    Transfer,
     VenueEvent,
     VenueOrder,
 )
@@ -134,6 +137,10 @@ class Venue(Protocol):
         """Own funding payments from `at` on, oldest first."""
         ...
 
+    async def transfers_since(self, at: Ms) -> tuple[Transfer, ...]:
+        """Collateral moved in or out from `at` on, oldest first, by no trade of ours."""
+        ...
+
     async def submit(self, cleared: Cleared) -> tuple[LegAck, ...]:
         """Send an intent: the entry with its stop and target in one request, or one order.
 
@@ -169,9 +176,79 @@ class Seat(Protocol):
     @property
     def name(self) -> str: ...
 
-    async def ask(self, question: Question) -> Opinion | Abstention:
-        """Answer one question; every failure is an Abstention, never an exception."""
+    @property
+    def identity(self) -> str:
+        """Everything but the messages that shapes an answer: endpoint, model, parameters, the
+        way the schema is asked for. A part of the key of stored answers; empty: never stored.
+        """
         ...
+
+    def cost_of(self, question: Question) -> Decimal:
+        """What one answer costs at most, in USD, by today's prices; asks nobody."""
+        ...
+
+    async def ask(self, question: Question) -> Opinion | Abstention:
+        """Answer one question; every failure is an Abstention, never an exception.
+
+        An Opinion of a model is `bot.domain.evidence.hear` of its text. The caller goes on
+        without the answer at its own deadline and may cancel it some time later.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """One model's text, under the hash of all that shaped it; also the record for audits."""
+
+    key: str  # hex SHA-256
+    seat: str
+    identity: str
+    version: str  # of the prompt
+    text: str
+    at: Ms  # market time
+    expires_at: Ms  # the next candle close, or 300 s after `at`, whichever is sooner
+
+
+class AnswerStore(Protocol):
+    """Answers of models, kept by content."""
+
+    async def get(self, key: str) -> StoredAnswer | None:
+        """The newest answer under this key, expired or not. Raises TransientError."""
+        ...
+
+    def put(self, answer: StoredAnswer) -> None:
+        """Keep an answer; never waits, never raises for a slow database."""
+        ...
+
+
+class Approver(Protocol):
+    """Decides what waits for a person; every channel (the API, a messenger's buttons) speaks it.
+
+    An id is a nonce: it is answered once, and stands for exactly what its card showed.
+    """
+
+    def waiting(self) -> tuple[Card, ...]:
+        """What a person may decide now, oldest first."""
+        ...
+
+    def approve(self, ident: str, by: str) -> Answer | Denied:
+        """Say yes; the desk then looks again at price and gates. `by`: who, for the audit."""
+        ...
+
+    def reject(self, ident: str, by: str) -> Answer | Denied:
+        """Say no."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EquityPoint:
+    """Account equity at one moment; `peak` is the ledgered one, transfers taken out."""
+
+    at: Ms
+    equity: Decimal
+    cash: Decimal
+    unrealised: Decimal
+    peak: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +257,8 @@ class Changes:
 
     Orders are upserted by cloid, fills and funding inserted once (their keys decide),
     positions and trades upserted by their keys, positions deleted for `flat`, `state`
-    upserted by key (JSON-able values: guards, trading state, counters).
+    upserted by key (JSON-able values: guards, trading state, counters), breaker events by
+    opening (a closed one is written again), points of the equity curve by their moment.
     """
 
     orders: tuple[Order, ...] = ()
@@ -190,6 +268,8 @@ class Changes:
     flat: tuple[Symbol, ...] = ()
     trades: tuple[Trade, ...] = ()
     state: Mapping[str, object] | None = None
+    breaker_events: tuple[BreakerEvent, ...] = ()
+    equity: tuple[EquityPoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +287,7 @@ class Recovered:
     funding: Decimal
     closed_trades: int
     recent_trades: tuple[Trade, ...]  # the last 100, oldest first
+    breaker_events: tuple[BreakerEvent, ...] = ()  # the last 50 openings, oldest first
 
 
 class Journal(Protocol):

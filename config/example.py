@@ -8,8 +8,10 @@ from __future__ import annotations
 import tomllib
 
 from config.fields import Known
+from config.guarding import Breakers, Care
 from config.layers import PROFILES, profile_names
-from config.sections import Breakers, Care, Demo, Gates, General, Risk, Signals, Venue, Web
+from config.models import Council, Models
+from config.sections import Demo, Gates, General, Risk, Signals, Venue, Web
 from config.settings import Settings, known
 
 HEAD = """\
@@ -23,7 +25,7 @@ HEAD = """\
 
 _SECTIONS = {
     kind.__name__: kind.__doc__
-    for kind in (General, Web, Demo, Venue, Signals, Gates, Risk, Breakers, Care)
+    for kind in (General, Web, Demo, Venue, Signals, Gates, Risk, Breakers, Care, Council, Models)
 }
 
 

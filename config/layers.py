@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import io
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,11 +42,16 @@ class Layer:
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     tables: dict[str, object] = field(default_factory=dict)  # a profile's [strategies.…]
+    typed: Mapping[str, str] = field(default_factory=dict)  # of flags: {"DEMO_SPEED": "--speed"}
 
 
-def flags(raw: Mapping[str, str], known: Iterable[str]) -> Layer:
-    """Read flags, given by setting name in upper case."""
-    return _named("flag", raw, known)
+def flags(
+    raw: Mapping[str, str | Sequence[str]], known: Iterable[str], typed: Mapping[str, str]
+) -> Layer:
+    """Read flags, given by setting name in upper case; `typed` is how they were spelled."""
+    layer = _named("flag", raw, known)
+    layer.typed = typed
+    return layer
 
 
 def environment(raw: Mapping[str, str], known: Iterable[str]) -> Layer:
@@ -63,10 +68,12 @@ def environment(raw: Mapping[str, str], known: Iterable[str]) -> Layer:
 
 def dotenv(path: Path | None, known: Iterable[str]) -> Layer:
     """Read an `.env` file; None, or a file that is not there, is an empty layer."""
-    if path is None or not path.is_file():
+    if path is None:
         return Layer(".env")
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return Layer(".env")
     except (OSError, UnicodeDecodeError) as error:
         return Layer(".env", problems=[f"{path} cannot be read ({type(error).__name__}); mend it"])
     raw: dict[str, str] = {}

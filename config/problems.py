@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic_core import ErrorDetails
 
+from bot.runtime.database_url import wrong_with
 from config.fields import Known
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _SHOWN_CHARACTERS = 60
 
 def show(value: object, secret: bool = False) -> str:
     """A value as it may be printed: short, and nothing that may be a key or a password."""
+    value = " ".join(value) if isinstance(value, list) else value
     text = _URL_USER.sub("//(hidden)@", str(value))
     if secret or _KEY_LIKE.search(text):
         return "(hidden)"
@@ -61,6 +63,8 @@ def _remedy(known: Known, where: str) -> str:
     match where:
         case "flag":
             return f"; mend {known.flag}"
+        case typed if typed.startswith("--"):
+            return f"; mend {typed}"
         case "the environment":
             return f"; change or unset {known.name}"
         case _:
@@ -125,7 +129,8 @@ def _frames(settings: Settings, where: Callable[[str], str]) -> str | None:
 
 def _universe(settings: Settings, where: Callable[[str], str]) -> str | None:
     signals = settings.signals
-    if not signals.symbols or set(signals.symbols) - set(signals.exclude_symbols):
+    excluded = {name.upper() for name in signals.exclude_symbols}
+    if not signals.symbols or {name.upper() for name in signals.symbols} - excluded:
         return None
     return "EXCLUDE_SYMBOLS names every coin of SYMBOLS; nothing is left to trade"
 
@@ -134,17 +139,8 @@ def _database(settings: Settings, where: Callable[[str], str]) -> str | None:
     """What can be seen without opening it; the value is never shown: it may hold a password."""
     if settings.general.database_url is None:
         return None
-    parts = urlsplit(settings.general.database_url.get_secret_value())
-    forms = (
-        "sqlite+aiosqlite:///path/to/file.db and postgresql+asyncpg://user:password@host/database"
-    )
-    if parts.scheme in ("sqlite", "sqlite+aiosqlite"):
-        return None
-    if parts.scheme not in ("postgresql", "postgresql+asyncpg"):
-        return f"DATABASE_URL (hidden) is not allowed; allowed are {forms}"
-    if not parts.hostname or not parts.path.strip("/"):
-        return f"DATABASE_URL (hidden) names no host or no database; allowed are {forms}"
-    return None
+    wrong = wrong_with(settings.general.database_url.get_secret_value())
+    return None if wrong is None else f"DATABASE_URL ({where('DATABASE_URL')}) {wrong}"
 
 
 def _venue_address(settings: Settings, where: Callable[[str], str]) -> str | None:
@@ -169,7 +165,11 @@ def _candles(settings: Settings, where: Callable[[str], str]) -> str | None:
     missing = [str(path) for path in settings.demo.demo_candles if not path.is_file()]
     if not missing:
         return None
-    return f"DEMO_CANDLES: no such file: {', '.join(missing)}; mend the path"
+    typed = where("DEMO_CANDLES")
+    remedy = "mend the path"
+    if typed == "--candles" and any("," in path for path in missing):
+        remedy = "name the files apart, --candles a.csv b.csv, or mend the path"
+    return f"DEMO_CANDLES ({typed}): no such file: {', '.join(missing)}; {remedy}"
 
 
 def _built(settings: Settings, where: Callable[[str], str]) -> str | None:

@@ -5,6 +5,7 @@ The defaults are the conservative profile's. Reads nothing and decides nothing.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -21,11 +22,22 @@ Speed = float | Literal["max"]
 
 MAX_SPEED = 100_000.0  # beyond it a scaled clock cannot keep step; "max" is what is meant
 
+LARGEST_SEED = 2**63 - 1  # of the simulated exchange
+ADDRESS = "an http:// or https:// address without a path, such as http://127.0.0.1:3001"
+TOKEN = "a text of letters, digits and signs, without spaces"
+HOST = "an IPv4 or IPv6 address without its port, or a name such as localhost"
+FOLDER = "a folder, UTF-8, without ? in its path"
+
 COINS = "names of coins such as BTC, separated by commas"
 
 _SYMBOL = re.compile(r"[A-Za-z0-9]{1,20}")
 _STRATEGY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?")
 _PRIVATE_KEY = re.compile(r"0x[0-9a-fA-F]{64}")
+_AUTHORITY = re.compile(r"https?://[^\s@?#\\]+")
+_TOKEN = re.compile(r"[!-~]+")  # what a header can carry, without the space that ends it
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*\.?")
+_NUMBER_AT_END = re.compile(r"(?:.*\.)?(?:\d+|0x[0-9a-f]*)\.?")  # an address gone wrong, no name
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 
 
@@ -61,10 +73,45 @@ def _address(value: str) -> str:
 
 
 def _url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("an http:// or https:// address")
-    return value.rstrip("/")
+    bare = value.rstrip("/")
+    try:
+        parts = urlsplit(bare)
+        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # of brackets and ports
+        sound = False
+    if not sound or bare != f"{parts.scheme}://{parts.netloc}" or not _AUTHORITY.fullmatch(bare):
+        raise ValueError(ADDRESS)
+    return bare
+
+
+def _host(value: str) -> str:
+    bare = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+    try:
+        kept = ipaddress.ip_address(bare)
+    except ValueError:
+        name = value.lower()
+        if not _HOST_NAME.fullmatch(name) or _NUMBER_AT_END.fullmatch(name):
+            raise ValueError(HOST) from None
+        return name
+    if kept.version == 4 and bare != value:
+        raise ValueError(HOST)
+    return bare
+
+
+def _folder(value: Path) -> Path:
+    try:
+        text = str(value).encode()
+    except UnicodeEncodeError:
+        raise ValueError(FOLDER) from None
+    if b"?" in text or b"\0" in text:  # a ? would end the database's URL
+        raise ValueError(FOLDER)
+    return value
+
+
+def _token(value: SecretStr) -> SecretStr:
+    if not _TOKEN.fullmatch(value.get_secret_value()):
+        raise ValueError(TOKEN)
+    return value
 
 
 def _level(value: object) -> object:
@@ -101,8 +148,8 @@ class General(Section):
     use_paper_trading: bool | None = setting(
         None, "Another way to say MODE: true is paper, false is live. Not beside a different MODE."
     )
-    data_dir: Path = setting(
-        Path("data"), "Folder for database, logs and token.", allowed="a folder"
+    data_dir: Annotated[Path, AfterValidator(_folder)] = setting(
+        Path("data"), "Folder for database, logs and token.", allowed=FOLDER
     )
     database_url: SecretStr | None = setting(
         None,
@@ -133,11 +180,14 @@ class General(Section):
 class Web(Section):
     """The page, the API and the health routes."""
 
-    http_host: str = setting("127.0.0.1", "Address to listen on.", allowed="an address")
+    http_host: Annotated[str, AfterValidator(_host)] = setting(
+        "127.0.0.1", "Address to listen on.", allowed=HOST
+    )
     http_port: int = setting(8000, "Port to listen on; 0 takes a free one.", ge=0, le=65535)
-    api_token: SecretStr | None = setting(
+    api_token: Annotated[SecretStr, AfterValidator(_token)] | None = setting(
         None,
         "Token for what changes something, and for everything on another address than loopback.",
+        allowed=TOKEN,
         shown="a random one, kept in DATA_DIR/api_token",
     )
 
@@ -150,13 +200,27 @@ class Demo(Section):
         "Market seconds in one real second; max is as fast as it goes.",
         "x",
         allowed=f"a number above 0 and at most {MAX_SPEED:g}, or max",
+        shown="60, with a model in the council 1",
     )
     demo_candles: Annotated[tuple[Path, ...], BeforeValidator(_paths)] = setting(
         (),
-        "Candle files to play, separated by commas; empty plays generated prices.",
+        "Candle files to play, separated by commas (a name with a comma in it goes only with "
+        "--candles, file by file); empty plays generated prices.",
         allowed="paths of candle files, separated by commas",
     )
-    demo_seed: int = setting(1, "Seed of everything random in the simulated exchange.", ge=0)
+    demo_seed: int = setting(
+        1,
+        "Seed of everything random in the simulated exchange.",
+        ge=0,
+        le=LARGEST_SEED,
+        allowed=f"a whole number from 0 to {LARGEST_SEED}",
+    )
+    demo_faults: Path | None = setting(
+        None,
+        "Script of what goes wrong at the embedded simulated exchange (docs/faults.md).",
+        allowed="path of a .toml or .json file",
+        shown="nothing goes wrong",
+    )
 
 
 class Venue(Section):
@@ -168,7 +232,7 @@ class Venue(Section):
     hyperliquid_base_url: Annotated[str, AfterValidator(_url)] | None = setting(
         None,
         "Address of the venue's API. In demo: a simulator of its own process, on loopback.",
-        allowed="an http:// or https:// address",
+        allowed=ADDRESS,
         shown="the embedded simulator in demo",
     )
     hyperliquid_api_key: Annotated[SecretStr, AfterValidator(_private_key)] | None = setting(
@@ -235,6 +299,12 @@ class Gates(Section):
     volatile_is_hard: bool = setting(
         True, "Whether a volatile regime forbids the trade; if not: half size, leverage 2 at most."
     )
+    approval_mode: Annotated[Literal["auto", "manual", "hybrid"], BeforeValidator(_lower)] = (
+        setting("auto", "Who says yes: nobody, a person for each trade, or a person below tier 1.")
+    )
+    approval_expiry_seconds: float = setting(
+        120, "How long a person is waited for, machine time; then it is a no.", "s", ge=5, le=3600
+    )
     max_price_move_r: float = setting(
         0.5, "How far price may have moved between the signal and the order.", "R", gt=0, le=2
     )
@@ -300,38 +370,15 @@ class Risk(Section):
     max_mark_age_seconds: float = setting(
         10, "Longest time since a mark price was confirmed.", "s", gt=0, le=120
     )
+    max_bar_age_candles: float = setting(
+        2.0, "Oldest newest bar, in candles of DECISION_TIMEFRAME.", "candles", ge=1, le=20
+    )
+    max_clock_skew_seconds: float = setting(
+        1.0, "How far our clock and the venue's may be apart.", "s", gt=0, le=60
+    )
+    min_liquidation_distance_x_stop: float = setting(
+        1.25, "Distance to liquidation, of the distance to the stop.", "x", ge=1, le=10
+    )
     entry_slippage_percent: float = setting(
         0.005, "How far an entry may fill from its reference.", "fraction", gt=0, le=0.1
-    )
-
-
-class Breakers(Section):
-    """What stops entries until a cool-down or a person lifts it; exits always go on."""
-
-    daily_loss_limit_percent: float = setting(
-        0.05, "Loss of a day (UTC), of the day's opening equity.", "fraction", gt=0, le=1
-    )
-    max_drawdown_percent: float = setting(
-        0.12, "Fall from the highest equity; lifted by hand only.", "fraction", gt=0, le=1
-    )
-    max_losses_in_a_row: int = setting(3, "Losing trades in a row.", ge=1, le=100)
-    loss_cooldown_minutes: float = setting(
-        240, "Pause after too many losses in a row, market time.", "min", ge=0, le=10_080
-    )
-
-
-class Care(Section):
-    """How an open position is looked after."""
-
-    break_even_at_r: float = setting(
-        1.0, "Profit from which the stop goes to entry plus fees.", "R", gt=0, le=20
-    )
-    trail_from_r: float = setting(1.5, "Profit from which the stop trails.", "R", gt=0, le=20)
-    trail_atr: float = setting(2.0, "Distance of the trailing stop.", "x ATR", gt=0, le=20)
-    trail_step_r: float = setting(0.25, "Smallest move of a trailing stop.", "R", gt=0, le=5)
-    trail_spacing_seconds: float = setting(
-        30, "Time between two moves of a trailing stop.", "s", ge=0, le=3600
-    )
-    time_stop_minutes: float = setting(
-        4320, "A position is closed after this long, market time.", "min", gt=0, le=100_000
     )

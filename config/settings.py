@@ -6,7 +6,7 @@ the environment. Knows nothing of what a setting is used for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -24,8 +24,10 @@ from pydantic_settings import (
 from bot.domain.errors import ConfigError
 from config import layers, problems
 from config.fields import Known, Section, describe
+from config.guarding import Breakers, Care
 from config.layers import Layer
-from config.sections import Breakers, Care, Demo, Gates, General, Risk, Signals, Venue, Web
+from config.models import Council, Models, model_problems
+from config.sections import Demo, Gates, General, Risk, Signals, Venue, Web
 
 # {strategy: {variant: {parameter: value}}}
 Overrides = Mapping[str, Mapping[str, Mapping[str, bool | int | float | str]]]
@@ -49,6 +51,8 @@ class Settings(BaseSettings):
     risk: Risk = Risk()
     breakers: Breakers = Breakers()
     care: Care = Care()
+    council: Council = Council()
+    models: Models = Models()
     strategy_overrides: Overrides = {}
 
     @classmethod
@@ -94,15 +98,21 @@ class Loaded:
     warnings: tuple[str, ...]
 
 
-def load(flags: Mapping[str, str], environ: Mapping[str, str], env_file: Path | None) -> Loaded:
+def load(
+    flags: Mapping[str, str | Sequence[str]],
+    environ: Mapping[str, str],
+    env_file: Path | None,
+    typed: Mapping[str, str] = {},
+) -> Loaded:
     """Put the settings together; later layers win: profile, `.env`, environment, flags.
 
-    `flags` are given by setting name ("HTTP_PORT"); an empty value means "not set".
+    `flags` are given by setting name ("HTTP_PORT"); an empty value means "not set". `typed` is
+    how they were spelled where that is not --http-port.
     Raises ConfigError with every problem at once, one line each, none with a secret in it.
     """
     names = known()
     upper = [
-        layers.flags(flags, names),
+        layers.flags(flags, names, typed),
         layers.environment(environ, names),
         layers.dotenv(env_file, names),
     ]
@@ -113,12 +123,15 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], env_file: Path | 
     numbers = layers.profile(profile, names, secrets)
     found += numbers.problems
     defaults = Layer("default", {"PROFILE": profile, "RULES_MAY_TRADE": mode != "live"})
+    if _asks_models(upper):  # they answer in real time (spec 05, "Two times, and a third")
+        defaults.values["DEMO_SPEED"] = 1.0
     stack = [*upper, numbers, defaults]
 
     settings, wrong = _validate(stack)
     found += [line for _, line in wrong]
     skip = [name for name, _ in wrong]
     found += problems.between(settings, skip, lambda name: _where(stack, name))
+    found += model_problems(settings, frozenset(skip))
     if found:
         raise ConfigError(*found)
     return Loaded(*_said(settings, stack))
@@ -156,7 +169,12 @@ def _first(stack: list[Layer], name: str) -> object | None:
 
 
 def _where(stack: list[Layer], name: str) -> str:
-    return next((layer.where for layer in stack if name in layer.values), "default")
+    """The layer that spoke; a flag by the shorter name that was typed, where it has one."""
+    layer = next((layer for layer in stack if name in layer.values), None)
+    if layer is None:
+        return "default"
+    typed = layer.typed.get(name, known()[name].flag)
+    return layer.where if typed == known()[name].flag else typed
 
 
 def _settle_mode(upper: list[Layer], found: list[str]) -> str:
@@ -183,6 +201,11 @@ def _profile(upper: list[Layer], mode: str) -> str:
     if asked is not None:
         return str(asked).lower()
     return "demo" if mode == "demo" else "conservative"
+
+
+def _asks_models(upper: list[Layer]) -> bool:
+    enabled = (_first(upper, name) for name in Models.switches())
+    return any(str(value).lower() in YES for value in enabled)
 
 
 def _built(stack: list[Layer]) -> Settings:

@@ -48,8 +48,9 @@ def signals(bars: Bars, params: Params) -> SignalArray:
     longs = (before < params.low) & (strength >= params.low) & inside & (below < 0)
     shorts = (before > params.high) & (strength <= params.high) & inside & (above > 0)
     # How far beyond the threshold it had been: 0 points -> 0.2, 16 and more -> 1.
-    depth_low = params.low - lowest(_or(strength, 50.0), params.lookback)
-    depth_high = highest(_or(strength, 50.0), params.lookback) - params.high
+    known = _or(strength, 50.0)
+    depth_low = params.low - lowest(known, params.lookback)
+    depth_high = highest(known, params.lookback) - params.high
     depth = np.where(longs, depth_low, depth_high)
     stop = params.stop_atr * atr(bars.high, bars.low, close) / close
     return decide(longs, shorts, 0.2 + depth * 0.05, stop)

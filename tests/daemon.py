@@ -62,6 +62,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def as_flag(name: str, value: object) -> tuple[str, str]:
+    """A setting as the command line takes it."""
+    return "--" + name.lower().replace("_", "-"), str(value)
+
+
 def demo_address(seed: int) -> str:
     """The account of the demo with this seed, as the venue writes it."""
     return str(Account.from_key(demo_key(seed)).address).lower()
@@ -103,6 +108,10 @@ class Process:
         self.kill()
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         return self._process.poll() is None
 
@@ -124,6 +133,10 @@ class Process:
         self._process.terminate()
         return self.finish(limit_s)
 
+    def signal(self, number: int) -> None:
+        """Send it a signal, and go on."""
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """kill -9, with whatever it started; gone when this returns."""
         if self.alive:
@@ -139,11 +152,7 @@ class Daemon(Process):
         self.data = folder / "data"
         self._log = self.data / "keel.log"
         self._log_from = self._log.stat().st_size if self._log.exists() else 0
-        flags = [
-            word
-            for name, value in settings.items()
-            for word in ("--" + name.lower().replace("_", "-"), str(value))
-        ]
+        flags = [word for name, value in settings.items() for word in as_flag(name, value)]
         fixed = ["--data-dir", str(self.data), "--http-port", "0"]
         super().__init__(
             folder, "daemon", [str(ROOT / "main.py"), "run", *fixed, *arguments, *flags]
@@ -234,9 +243,9 @@ class Daemon(Process):
 class Simulator(Process):
     """`python -m bot.simulator` in `folder`."""
 
-    def __init__(self, folder: Path, seed: int, speed: float) -> None:
+    def __init__(self, folder: Path, seed: int, speed: float, port: int | None = None) -> None:
         self.ledger = folder / "simulator.db"
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.address = demo_address(seed)
         arguments = {"port": self.port, "speed": speed, "seed": seed, "ledger": self.ledger}

@@ -25,6 +25,7 @@ from bot.domain.types import (
     OrderStatus,
     OrderUpdate,
     Symbol,
+    Transfer,
     VenueEvent,
     VenueOrder,
     VenuePosition,
@@ -66,6 +67,7 @@ class FakeVenue:
         self.orders: dict[int, VenueOrder] = {}
         self.fills: list[Fill] = []
         self.fundings: list[Funding] = []
+        self.transfers: list[Transfer] = []
         self.held: list[VenueEvent] = []
         self._stream: asyncio.Queue[VenueEvent] = asyncio.Queue()
         self._number = 0
@@ -93,6 +95,10 @@ class FakeVenue:
     async def funding_since(self, at: Ms) -> tuple[Funding, ...]:
         await self._ask("funding_since")
         return tuple(funding for funding in self.fundings if funding.at >= at)
+
+    async def transfers_since(self, at: Ms) -> tuple[Transfer, ...]:
+        await self._ask("transfers_since")
+        return tuple(transfer for transfer in self.transfers if transfer.at >= at)
 
     async def submit(self, cleared: Cleared) -> tuple[LegAck, ...]:
         intent = cleared.intent

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
+from bot.domain.breakers import BreakerEvent
 from bot.domain.errors import TransientError
 from bot.domain.instrument import Instrument
 from bot.domain.types import (
@@ -132,6 +134,7 @@ class MemoryJournal:
             funding=sum((f.usd for f in tables.funding.values()), ZERO),
             closed_trades=len(tables.trades),
             recent_trades=tuple(tables.trades),
+            breaker_events=tuple(tables.events.values()),
         )
 
     async def orders_of(self, trace_id: TraceId) -> tuple[Order, ...]:
@@ -148,6 +151,7 @@ class Tables:
         self.positions: dict[Symbol, Position] = {}
         self.trades: list[Trade] = []
         self.state: dict[str, object] = {}
+        self.events: dict[tuple[str, Ms], BreakerEvent] = {}
         for changes in written:
             self.orders.update({order.cloid: order for order in changes.orders})
             for fill in changes.fills:
@@ -159,6 +163,7 @@ class Tables:
                 self.positions.pop(symbol, None)
             self.trades += changes.trades
             self.state.update(changes.state or {})
+            self.events.update({(e.event_type, e.at): e for e in changes.breaker_events})
 
 
 class MemoryTraces:
@@ -236,6 +241,11 @@ class FakeSeat:
     error: Exception | None = None
     gate: asyncio.Event | None = None
     questions: list[Question] = field(default_factory=list)
+    identity: str = ""
+    cost: Decimal = ZERO
+
+    def cost_of(self, question: Question) -> Decimal:
+        return self.cost
 
     async def ask(self, question: Question) -> Opinion | Abstention:
         self.questions.append(question)

@@ -48,7 +48,7 @@ def snapshot(
         regime=view,
         regime_timeframe=M5,
         context_regimes=dict.fromkeys(frames, view),
-        levels=levels,
+        known_levels=levels,
         market=replace(market(bars), funding_hourly=funding),
     )
 

@@ -3,7 +3,4 @@
 Owns which parts make up a Keel in each mode; every part is handed what it needs.
 """
 
-from bot.app.daemon import run_daemon
-from bot.app.offline import replay, run_health_server
-
-__all__ = ["replay", "run_daemon", "run_health_server"]
+from bot.app import libraries as libraries  # before whatever else imports them

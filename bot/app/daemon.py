@@ -16,24 +16,31 @@ import structlog
 
 from bot.adapters.store import (
     Backups,
-    EquityPoint,
     StoreOptions,
     open_store,
     place_of,
     place_of_file,
 )
 from bot.adapters.venues.hyperliquid import connect
+from bot.app.address import refuse_unknown_host
+from bot.app.controls import DaemonControls
+from bot.app.incarnation import STATE as INCARNATION
+from bot.app.incarnation import refuse_another_life
 from bot.app.keeping import BACKUP_FOLDER, Keeping, trading_config
+from bot.app.models import open_models
+from bot.app.nonces import NonceKeeper
 from bot.app.parts import Parts, build
 from bot.app.policies import rules_of
 from bot.app.reach import refuse_dead
 from bot.app.telling import log_fact
-from bot.app.view import DaemonControls, DaemonView, Phase
+from bot.app.view import DaemonView, Phase
 from bot.app.world import World, open_world, options_of
 from bot.domain.errors import ConfigError, TransientError
 from bot.domain.types import ExitReason, Ms
+from bot.pipeline.facts import Fact
 from bot.pipeline.recover import lives, restore
-from bot.ports import Changes
+from bot.ports import Changes, EquityPoint, Recovered
+from bot.runtime.heap import Heap
 from bot.runtime.lock import FolderLock
 from bot.runtime.logs import LogOptions, configure, register_secret
 from bot.runtime.resources import LoopLag, ResourceMeter
@@ -47,6 +54,10 @@ from config.settings import Settings
 log = structlog.get_logger(__name__)
 
 END_ROUNDS = 300  # s of market time: an exit that has not filled by then will not
+# Objects before a young collection, and young ones before older ones: a scan of 200 symbols
+# fills the interpreter's default (700, 10, 10) many times, and a whole collection is 30 ms.
+GC_THRESHOLDS = (5_000, 20, 50)
+FROZEN_AFTER = 2  # cycles; by then the windows of every symbol are known
 BEHIND_LIMIT_S = 1.3  # of the stop's 8 s, for rows that are no money
 
 
@@ -64,6 +75,7 @@ def run_daemon(settings: Settings, warnings: Sequence[str]) -> int:
 
 async def _live(settings: Settings, warnings: Sequence[str]) -> int:
     """Open everything, run, close everything in reverse, also when opening failed half way."""
+    await refuse_unknown_host(settings.web.http_host)
     rules = rules_of(settings)
     warm_up = max(rule.warm_up for rule in rules)
     async with AsyncExitStack() as opened:
@@ -79,23 +91,20 @@ async def _live(settings: Settings, warnings: Sequence[str]) -> int:
         )
         opened.push_async_callback(hyperliquid.close)
         await store.claim(f"{world.name} {hyperliquid.account}", hyperliquid.account)
-        parts = build(settings, world, store, hyperliquid, rules)
+        models = await open_models(settings, store, world.clock)
+        opened.push_async_callback(models.close)
+        recovered = await store.journal.recover()
+        refuse_another_life(world, recovered, str(store.place))
+        parts = build(settings, world, store, hyperliquid, models, rules)
         parts.facts.listen(log_fact)
         body = {"policies": parts.policies}
         await store.journal.put_config(parts.fingerprint, world.clock.now(), body)
         await store.journal.record(trading_config(settings))
-        await _recover(parts)
+        await _recover(parts, recovered)
         return await _Daemon(parts, warnings).run()
 
 
-async def _recover(parts: Parts) -> None:
-    recovered = await parts.store.journal.recover()
-    exchange = parts.world.exchange
-    if exchange is not None and exchange.began_anew and recovered.last_fill_at:
-        raise ConfigError(
-            "DATABASE_URL: this database holds the books of a run that ended, and the simulated "
-            "exchange began anew; name an empty database, or take DATABASE_URL out"
-        )
+async def _recover(parts: Parts, recovered: Recovered) -> None:
     clock, journal = parts.world.clock, parts.store.journal
     expires_at = clock.wall() + parts.execution.waits.entry_life_ms
     past = [
@@ -104,7 +113,11 @@ async def _recover(parts: Parts) -> None:
         for order in await journal.orders_of(position.trace_id)
     ]
     restore(parts.books, recovered, clock.now(), expires_at, past)
-    await journal.record(Changes(state={"lives": lives(recovered) + 1}))
+    keeper = NonceKeeper(parts.rows)
+    parts.hyperliquid.nonces.keep(keeper.recover(recovered.state), keeper.used)
+    parts.transfers.recover(recovered.state, clock.now())
+    began = {"lives": lives(recovered) + 1, INCARNATION: parts.world.incarnation}
+    await journal.record(Changes(state=began))
     for symbol, ident in parts.books.intents.items():
         parts.traces.used(symbol, parts.books.decided.get(symbol, Ms(0)), ident)
     if recovered.positions or recovered.open_orders:
@@ -143,8 +156,18 @@ class _Daemon:
     async def run(self) -> int:
         gc.collect()
         gc.freeze()  # what start-up made lives as long as the process
+        gc.set_threshold(*GC_THRESHOLDS)
+        self._parts.facts.listen(self._freeze_history)
         log.info("started", version=VERSION, world=self._parts.world.name, mode="demo")
         return await self._supervisor.run()
+
+    def _freeze_history(self, fact: Fact) -> None:
+        """The first cycle has fetched every window: a collection walks over them no more.
+
+        With 200 symbols it took up to 100 ms, and the loop was deaf for as long.
+        """
+        if fact.name == "cycle_done" and fact.figures.get("number") == FROZEN_AFTER:
+            gc.freeze()
 
     def _server(self) -> WebServer:
         settings, web = self._parts.settings, self._parts.settings.web
@@ -169,15 +192,20 @@ class _Daemon:
         add(Service("stream", parts.hyperliquid.run, critical=True))
         add(Service("account", parts.reconcile.listen, critical=True))
         add(Service("desk", parts.desk.run, critical=True))
+        add(Service("approvals", parts.approvals.run, critical=False))
         add(Service("care", parts.care.run, critical=True))
         add(Service("reconcile", self._reconcile, critical=True))
+        add(Service("lookout", self._lookout, critical=True))
         add(Service("heartbeat", self._heartbeat, critical=False))
         add(Service("loop_lag", self._lag.run, critical=False))
+        add(Service("heap", Heap().run, critical=False))
         add(Service("keeping", self._keeping().run, critical=False))
         if parts.store.lock is not None:
             held = partial(parts.store.lock.run, self._clock)
             add(Service("account_lock", held, critical=True))
         add(Service("web", self._web.run, critical=False))
+        if parts.models.seats:
+            add(Service("models", parts.models.run, critical=False))
         add(Service("road", self._road, critical=False))
         if world.exchange is not None and world.interval is not None:
             add(Service("end_of_data", self._end_of_data, critical=True))
@@ -232,7 +260,14 @@ class _Daemon:
         if account is not None and not books.baseline_known:
             books.ledger = replace(books.ledger, baseline=account.equity)
             books.baseline_known = True
-            parts.rows.behind(Changes(state={"baseline": str(account.equity)}))
+            books.safety.begin(account.equity)
+            began = {"baseline": str(account.equity), **parts.transfers.begin(account.at)}
+            parts.rows.behind(Changes(state={**began, **books.safety.durable()}))
+
+    async def _lookout(self) -> None:
+        """Breakers see the world from when there is one to see."""
+        await self._ready.wait()
+        await self._parts.lookout.run()
 
     async def _reconcile(self) -> None:
         await self._ready.wait()
@@ -244,21 +279,12 @@ class _Daemon:
         await self._ready.wait()
         while True:
             with self._clock.busy():
-                worth = parts.books.equity()
-                parts.books.safety.equity(worth)
-                parts.books.safety.save()
-                try:
-                    await parts.store.journal.put_equity(
-                        EquityPoint(
-                            at=self._clock.now(),
-                            equity=worth,
-                            cash=parts.books.ledger.cash,
-                            unrealised=worth - parts.books.ledger.cash,
-                            peak=parts.books.safety.book.peak,
-                        )
-                    )
-                except TransientError as error:
-                    log.warning("equity_not_stored", error=str(error))
+                worth, safety = parts.books.equity(), parts.books.safety
+                safety.equity(worth)
+                cash = parts.books.ledger.cash
+                now, peak = self._clock.now(), safety.book.peak
+                point = EquityPoint(now, worth, cash, worth - cash, peak)
+                parts.rows.behind(replace(safety.changes(), equity=(point,)))
             await self._clock.pause(parts.world.pace.heartbeat_s)
 
     async def _end_of_data(self) -> None:
@@ -268,6 +294,7 @@ class _Daemon:
             raise ConfigError("end of data: there is no embedded exchange")
         await parts.world.exchange.finished.wait()
         log.info("end_of_data", at=self._clock.now())
+        parts.approvals.stop("the candles are played")
         parts.desk.stop_entries("the candles are played")
         books, code = parts.books, 0
         for _ in range(END_ROUNDS):
@@ -294,5 +321,6 @@ class _Daemon:
 
     async def _quiet_desk(self) -> None:
         self.view.phase = Phase.STOPPING
+        self._parts.approvals.stop("stopping")
         self._parts.desk.stop_entries("stopping")
         await self._parts.desk.drained()

@@ -6,6 +6,7 @@ Owns how a trace's body is read; decides nothing again and knows no table.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from bot.domain.reasons import CheckCode
@@ -15,6 +16,7 @@ from bot.ports import TraceRecord
 # Where a body keeps the checks of each gate, in the order in which the road meets them. A preview
 # has checks only where no size was found.
 GATES = (
+    ("asking", ("worth",)),
     ("approval", ("approval", "verdict")),
     ("preview", ("approval", "preview")),
     ("risk", ("desk", "verdict")),
@@ -43,7 +45,7 @@ def digest(record: TraceRecord) -> Plain:
         "why": str(signal.get("why", "")),
         "score": {"total": record.score, "parts": _rows(_at(body, "score"), "parts")},
         "flags": [dict(flag) for flag in _list(body.get("flags"))],
-        "council": _council(_at(body, "decision")),
+        "council": _council(_at(body, "decision"), str(_at(body, "prompt").get("version", ""))),
         "gates": gates,
         "nearest_miss": nearest_miss(
             [check for gate in gates for check in gate["checks"]], record.score
@@ -99,16 +101,38 @@ def _gate(name: str, verdict: Mapping[str, Any]) -> Plain | None:
     return {"gate": name, "ok": all(check["ok"] for check in checks), "checks": checks}
 
 
-def _council(decision: Mapping[str, Any]) -> Plain | None:
+def _council(decision: Mapping[str, Any], prompt: str) -> Plain | None:
     if not decision:
         return None
+    opinions, silent = _rows(decision, "opinions"), _rows(decision, "abstentions")
     return {
         "action": decision.get("action"),
         "confidence": decision.get("confidence"),
         "why": decision.get("why", ""),
-        "opinions": _rows(decision, "opinions"),
-        "abstentions": _rows(decision, "abstentions"),
+        "stand_in": bool(decision.get("stand_in", False)),
+        "prompt": prompt,
+        "opinions": [_voice(one) for one in opinions],
+        "abstentions": [_voice(one) for one in silent],
     }
+
+
+def _voice(row: Plain) -> Plain:
+    """One seat's word with what it took; its text and attempts stay in the trace."""
+    attempts = _list(row.get("attempts"))
+    shown = {name: value for name, value in row.items() if name not in ("attempts", "text")}
+    cost = sum((_usd(a.get("cost")) + _usd(a.get("reserved")) for a in attempts), Decimal(0))
+    models = [str(attempt["model"]) for attempt in attempts if attempt.get("model")]
+    return {
+        **shown,
+        "model": models[-1] if models else "",
+        "tries": len(attempts),
+        "ms": round(sum(_number(a.get("latency_ms")) or 0.0 for a in attempts), 1),
+        "cost_usd": str(cost),
+    }
+
+
+def _usd(value: object) -> Decimal:
+    return Decimal(str(value)) if value is not None else Decimal(0)
 
 
 def _rows(section: Mapping[str, Any], name: str) -> list[Plain]:

@@ -9,6 +9,7 @@ import asyncio
 from pathlib import Path
 
 from bot.adapters.store import Store, StoreOptions, open_store, place_of_file
+from bot.app.address import refuse_unknown_host
 from bot.app.recorded import RecordedView
 from bot.app.world import world_name
 from bot.domain.errors import ConfigError
@@ -64,6 +65,7 @@ def run_health_server(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings) -> int:
+    await refuse_unknown_host(settings.web.http_host)
     store, name = await _open(settings)
     try:
         clock = SystemClock()

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bot.app.breaker_view import recent
+from bot.app.model_view import models_line
 from bot.app.parts import Parts
 from bot.app.recorded import figures_of
-from bot.domain.breakers import open_breakers
 from bot.domain.types import Symbol
 from bot.runtime.logs import error_count
 from bot.runtime.resources import ResourceMeter, Resources
@@ -36,7 +37,6 @@ class PageFigures:
         """Everything but phase, health and positions, which the view adds."""
         parts, books, safety = self._parts, self._parts.books, self._parts.books.safety
         now = parts.world.clock.now()
-        limits = parts.policies.breakers
         return {
             "mode": parts.settings.general.mode,
             "profile": parts.settings.general.profile,
@@ -51,17 +51,15 @@ class PageFigures:
             "fees": books.ledger.fees,
             "funding": books.ledger.funding,
             "drawdown_peak": max(safety.book.peak, books.equity()),
-            "breakers": list(open_breakers(safety.book, now)),
-            "breaker_limits": {
-                "daily_loss_frac": limits.daily_loss_frac,
-                "drawdown_frac": limits.drawdown_frac,
-                "losses_in_row": limits.losses_in_row,
-            },
-            "losses_in_row": safety.book.losses_in_row,
+            "breakers": list(safety.open_now()),
+            "gauges": list(safety.gauges()),
+            "breaker_events": recent(safety),
+            "clock_in_doubt": safety.doubts_clock_since is not None,
             "blocked": dict(safety.blocked),
             "foreign_orders": parts.reconcile.foreign_orders,
             "next_scan_at": parts.scan.next_at,
             "cycles": parts.road.cycles,
+            "models": models_line(parts.models),
             "not_running": self._not_running(),
             "trace_backlog": parts.store.traces.backlog(),
             "errors_logged": error_count(),

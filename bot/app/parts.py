@@ -7,21 +7,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.adapters.seats.rules import RulesSeat
 from bot.adapters.store import Store
 from bot.adapters.venues.hyperliquid import Hyperliquid
-from bot.app.policies import policies_of, universe_of
+from bot.app.models import Models
+from bot.app.policies import council_template, policies_of, universe_of
 from bot.app.world import SETTLE_MS, World
 from bot.domain.instrument import Instrument
 from bot.domain.types import Symbol
+from bot.pipeline.approvals import Approvals
 from bot.pipeline.books import Books
 from bot.pipeline.care import Care
+from bot.pipeline.chamber import Chamber
+from bot.pipeline.closing import Closing
 from bot.pipeline.correlate import Correlations
+from bot.pipeline.council import Council, CouncilOptions
 from bot.pipeline.desk import Desk
 from bot.pipeline.execute import Execution, Waits
 from bot.pipeline.facts import Facts
 from bot.pipeline.health import Health
 from bot.pipeline.keep import CandleKeeper
+from bot.pipeline.kept_answers import KeptAnswers
+from bot.pipeline.lookout import Lookout
 from bot.pipeline.policies import Policies, fingerprint
 from bot.pipeline.reconcile import Cadence, Reconcile
 from bot.pipeline.road import Road, RoadOptions
@@ -29,6 +35,8 @@ from bot.pipeline.rows import Rows
 from bot.pipeline.safety import Safety
 from bot.pipeline.scan import Scan
 from bot.pipeline.trace import TraceBook
+from bot.pipeline.transfers import Transfers
+from bot.pipeline.turbulence import Turbulence
 from bot.plugins import LoadedStrategy
 from bot.ports import Feed
 from config.settings import Settings
@@ -44,14 +52,20 @@ class Parts:
     fingerprint: str
     store: Store
     hyperliquid: Hyperliquid
+    models: Models
     instruments: dict[Symbol, Instrument]
     facts: Facts
     rows: Rows
     books: Books
     execution: Execution
+    approvals: Approvals
     desk: Desk
+    closing: Closing
     care: Care
     reconcile: Reconcile
+    transfers: Transfers
+    lookout: Lookout
+    council: Council
     traces: TraceBook
     keeper: CandleKeeper
     scan: Scan
@@ -63,6 +77,7 @@ def build(
     world: World,
     store: Store,
     hyperliquid: Hyperliquid,
+    models: Models,
     rules: tuple[LoadedStrategy, ...],
 ) -> Parts:
     """Wire the road from its end: money, the acting half, the thinking half."""
@@ -71,25 +86,10 @@ def build(
     money = _money(settings, world, store, hyperliquid, policies)
     traces = TraceBook(store.traces, world.clock, mark)
     acting = _acting(settings, world, hyperliquid, policies, money, traces)
-    keeper = CandleKeeper(store.candles, world.source, world.clock)
-    feed, books = hyperliquid.feed, money.books
-    scan = _scan(settings, world, feed, policies, acting.instruments, books)
-    road = Road(
-        clock=world.clock,
-        feed=feed,
-        scan=scan,
-        seats=(RulesSeat(),),
-        rules=rules,
-        policies=policies,
-        desk=acting.desk,
-        books=books,
-        traces=traces,
-        keeper=keeper,
-        correlations=acting.correlations,
-        instruments=acting.instruments,
-        facts=money.facts,
-        options=RoadOptions(),
+    thinking = _thinking(
+        settings, world, store, hyperliquid, models, rules, policies, acting, traces, money
     )
+    guarding = _guarding(world, hyperliquid, policies, money, acting, thinking.scan)
     return Parts(
         settings=settings,
         world=world,
@@ -97,19 +97,116 @@ def build(
         fingerprint=mark,
         store=store,
         hyperliquid=hyperliquid,
+        models=models,
         instruments=acting.instruments,
         facts=money.facts,
         rows=money.rows,
-        books=books,
+        books=money.books,
         execution=acting.execution,
+        approvals=thinking.approvals,
         desk=acting.desk,
-        care=Care(world.clock, feed, books, acting.desk, policies.protection, world.pace.care_s),
+        closing=guarding.closing,
+        care=guarding.care,
         reconcile=acting.reconcile,
+        transfers=guarding.transfers,
+        lookout=guarding.lookout,
+        council=thinking.council,
+        traces=traces,
+        keeper=thinking.keeper,
+        scan=thinking.scan,
+        road=thinking.road,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Guarding:
+    closing: Closing
+    care: Care
+    transfers: Transfers
+    lookout: Lookout
+
+
+def _guarding(
+    world: World,
+    hyperliquid: Hyperliquid,
+    policies: Policies,
+    money: _Money,
+    acting: _Acting,
+    scan: Scan,
+) -> _Guarding:
+    """What watches over open positions and the account."""
+    clock, feed, books, desk = world.clock, hyperliquid.feed, money.books, acting.desk
+    transfers = Transfers(hyperliquid.venue, books, money.rows, money.facts)
+    return _Guarding(
+        Closing(clock, feed, books, desk, acting.execution),
+        Care(clock, feed, books, desk, policies.protection, world.pace.care_s),
+        transfers,
+        _lookout(world, hyperliquid, policies, money, transfers, scan),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Thinking:
+    keeper: CandleKeeper
+    scan: Scan
+    approvals: Approvals
+    council: Council
+    road: Road
+
+
+def _thinking(
+    settings: Settings,
+    world: World,
+    store: Store,
+    hyperliquid: Hyperliquid,
+    models: Models,
+    rules: tuple[LoadedStrategy, ...],
+    policies: Policies,
+    acting: _Acting,
+    traces: TraceBook,
+    money: _Money,
+) -> _Thinking:
+    """The road as far as approval, and who is asked on it."""
+    feed = hyperliquid.feed
+    keeper = CandleKeeper(store.candles, world.source, world.clock)
+    scan = _scan(settings, world, feed, policies, acting.instruments, money.books)
+    approvals = Approvals(
+        clock=world.clock,
+        feed=feed,
+        traces=traces,
+        facts=money.facts,
+        policies=policies,
+        expiry_s=settings.gates.approval_expiry_seconds,
+        enter=acting.desk.offer,
+    )
+    council = Council(
+        clock=world.clock,
+        chamber=Chamber(world.clock),
+        seats=models.council,
+        template=council_template() if models.seats else None,
+        kept=KeptAnswers(world.clock, store.answers),
+        traces=traces,
+        facts=money.facts,
+        options=CouncilOptions(settings.council.council_deadline_seconds),
+    )
+    road = Road(
+        clock=world.clock,
+        feed=feed,
+        scan=scan,
+        council=council,
+        rules=rules,
+        policies=policies,
+        approvals=approvals,
+        books=money.books,
         traces=traces,
         keeper=keeper,
-        scan=scan,
-        road=road,
+        correlations=acting.correlations,
+        instruments=acting.instruments,
+        facts=money.facts,
+        options=RoadOptions(),
+        turbulence=money.turbulence,
     )
+    return _Thinking(keeper, scan, approvals, council, road)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,6 +262,7 @@ class _Money:
     facts: Facts
     rows: Rows
     books: Books
+    turbulence: Turbulence
     health: Health
 
 
@@ -179,12 +277,14 @@ def _money(
     clock = world.clock
     facts = Facts()
     rows = Rows(store.journal, clock, store.journal.spool)
-    safety = Safety(rows, clock, facts, policies.breakers)
+    safety = Safety(rows, clock, facts, policies.breakers, world.speed)
     initial = settings.risk.initial_capital
+    turbulence = Turbulence()
     return _Money(
         facts,
         rows,
         Books(rows, clock, hyperliquid.feed, facts, safety, initial),
+        turbulence,
         Health(
             hyperliquid.feed,
             hyperliquid.venue,
@@ -192,8 +292,34 @@ def _money(
             policies.timeframe,
             backlog=store.traces.backlog,
             speed=world.speed if world.pace.check_skew else None,
+            volatility=turbulence.of,
         ),
     )
+
+
+def _lookout(
+    world: World,
+    hyperliquid: Hyperliquid,
+    policies: Policies,
+    money: _Money,
+    transfers: Transfers,
+    scan: Scan,
+) -> Lookout:
+    """What tells the breakers of the world; the venue's failures come to it by themselves."""
+    lookout = Lookout(
+        clock=world.clock,
+        feed=hyperliquid.feed,
+        safety=money.books.safety,
+        health=money.health,
+        turbulence=money.turbulence,
+        transfers=transfers,
+        policies=policies,
+        symbols=lambda: scan.universe.symbols,
+        every_s=world.pace.lookout_s,
+        transfers_s=world.pace.transfers_s,
+    )
+    hyperliquid.on_failure(lookout.request_failed)
+    return lookout
 
 
 def _scan(

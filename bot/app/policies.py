@@ -5,9 +5,11 @@ Owns the translation; knows no adapter.
 
 from __future__ import annotations
 
-from bot.domain.approval import ApprovalPolicy
+from bot.domain.approval import ApprovalMode, ApprovalPolicy
 from bot.domain.breakers import BreakerLimits
 from bot.domain.council import RULES_SEAT, CouncilPolicy
+from bot.domain.errors import ConfigError
+from bot.domain.prompt import Template, template_of
 from bot.domain.protection import ProtectionPolicy
 from bot.domain.red_flags import POLICIES as FLAGS_BY_PROFILE
 from bot.domain.red_flags import FlagCode, FlagPolicy
@@ -18,7 +20,9 @@ from bot.domain.types import Symbol, Tier, Timeframe
 from bot.pipeline.policies import Policies
 from bot.pipeline.scan import UniversePolicy
 from bot.plugins import STRATEGIES, LoadedStrategy, load_strategies, names
+from config.models import chosen
 from config.settings import Settings
+from config.templates import COUNCIL_PROMPT, prompt_text
 
 MINUTE_MS = 60_000
 
@@ -46,6 +50,7 @@ def policies_of(
     A run on files decides on the coarser of the profile's frame and the files' (spec 05).
     """
     signals, gates, risk = settings.signals, settings.gates, settings.risk
+    asked = chosen(settings)
     timeframe = signals.decision_timeframe
     if interval is not None and interval.ms > timeframe.ms:
         timeframe = interval
@@ -59,7 +64,9 @@ def policies_of(
         regime_timeframe=_regime_frame(settings, timeframe, coarser),
         strategies=tuple(rule.id for rule in rules),
         overrides=overrides_of(settings),
-        seats=(RULES_SEAT,),
+        seats=tuple(one.name for one in asked) or (RULES_SEAT,),
+        models=tuple(f"{one.name}:{one.model}" for one in asked),
+        prompt=council_template().version if asked else "",
         flags=_flags(settings),
         weights=ScoreWeights(),
         council=CouncilPolicy(),
@@ -68,6 +75,7 @@ def policies_of(
             min_tier=Tier(gates.min_tier),
             min_reward_to_risk=gates.min_reward_to_risk,
             rules_may_trade=gates.rules_may_trade,
+            mode=ApprovalMode(gates.approval_mode),
         ),
         sizing=SizingPolicy(
             risk_frac=risk.risk_per_trade_percent,
@@ -81,18 +89,22 @@ def policies_of(
             entry_slippage_frac=risk.entry_slippage_percent,
             ranging_leverage=risk.max_leverage_ranging,
             volatile_leverage=risk.max_leverage_volatile,
+            liquidation_buffer=risk.min_liquidation_distance_x_stop,
         ),
         limits=_limits(settings),
         protection=_protection(settings),
-        breakers=BreakerLimits(
-            daily_loss_frac=settings.breakers.daily_loss_limit_percent,
-            drawdown_frac=settings.breakers.max_drawdown_percent,
-            losses_in_row=settings.breakers.max_losses_in_a_row,
-            cooldown_ms=round(settings.breakers.loss_cooldown_minutes * MINUTE_MS),
-        ),
+        breakers=_breakers(settings),
         min_range_frac=signals.min_volatility_24h_percent,
         max_move_r=gates.max_price_move_r,
     )
+
+
+def council_template() -> Template:
+    """The prompt that ships. Raises ConfigError when its form is wrong."""
+    try:
+        return template_of(COUNCIL_PROMPT, prompt_text(COUNCIL_PROMPT))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def universe_of(settings: Settings) -> UniversePolicy:
@@ -141,6 +153,27 @@ def _limits(settings: Settings) -> RiskLimits:
         max_spread_bps=risk.max_spread_bps,
         max_funding_hourly=risk.max_funding_hourly_percent,
         max_mark_age_s=risk.max_mark_age_seconds,
+        max_bar_ages=risk.max_bar_age_candles,
+        max_clock_skew_ms=round(risk.max_clock_skew_seconds * 1000),
+        max_volatility_x=settings.breakers.volatility_limit_x_median,
+        liquidation_buffer=risk.min_liquidation_distance_x_stop,
+    )
+
+
+def _breakers(settings: Settings) -> BreakerLimits:
+    given = settings.breakers
+    return BreakerLimits(
+        daily_loss_frac=given.daily_loss_limit_percent,
+        drawdown_frac=given.max_drawdown_percent,
+        losses_in_row=given.max_losses_in_a_row,
+        cooldown_ms=round(given.loss_cooldown_minutes * MINUTE_MS),
+        volatility_x=given.volatility_limit_x_median,
+        volatility_cooldown_ms=round(given.volatility_cooldown_minutes * MINUTE_MS),
+        stale_share=given.stale_data_limit_percent,
+        stale_cooldown_s=given.stale_data_cooldown_seconds,
+        api_errors=given.max_api_errors,
+        api_window_s=given.api_error_window_seconds,
+        api_cooldown_s=given.api_error_cooldown_seconds,
     )
 
 

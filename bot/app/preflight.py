@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 from bot.app import probes
+from bot.app.model_probe import try_models
 from bot.app.policies import rules_of
 from bot.app.probes import Line, Outcome
 from bot.app.running import owner_of
@@ -36,6 +37,7 @@ def _lines(settings: Settings, warnings: Sequence[str], clock: SystemClock) -> I
     owner = owner_of(settings.general.data_dir)
     yield probes.python()
     yield from probes.configuration(settings, warnings)
+    yield probes.breakers(settings)
     yield probes.keys(settings, warnings)
     yield probes.data_folder(settings.general.data_dir)
     yield probes.disk(settings.general.data_dir)
@@ -45,6 +47,7 @@ def _lines(settings: Settings, warnings: Sequence[str], clock: SystemClock) -> I
     rules, line = load_rules(settings)
     yield line
     yield from asyncio.run(try_venue(settings, rules))
+    yield from asyncio.run(try_models(settings, clock))
     yield probes.page(settings, owner)
     yield probes.memory()
 

@@ -88,6 +88,21 @@ def configuration(settings: Settings, warnings: Sequence[str]) -> Iterator[Line]
             yield Line("configuration", "read settings", Outcome.WARN, warning, "see .env.example")
 
 
+def breakers(settings: Settings) -> Line:
+    """The numbers that stop entries, as they are set."""
+    given = settings.breakers
+    found = (
+        f"daily loss {given.daily_loss_limit_percent:.3g} and"
+        f" drawdown {given.max_drawdown_percent:.3g} of equity;"
+        f" {given.max_losses_in_a_row} losses in a row, then {given.loss_cooldown_minutes:g} min;"
+        f" 1h ATR over {given.volatility_limit_x_median:g} x median;"
+        f" {given.stale_data_limit_percent:.3g} of prices stale; {given.max_api_errors}"
+        f" errors in {given.api_error_window_seconds:g} s, then"
+        f" {given.api_error_cooldown_seconds:g} s"
+    )
+    return Line("breakers", "what stops entries", Outcome.OK, found)
+
+
 def keys(settings: Settings, warnings: Sequence[str]) -> Line:
     """Key formats are judged while settings are read; demo needs none."""
     ignored = [warning for warning in warnings if _about_keys(warning)]

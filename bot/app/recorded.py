@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from bot.adapters.store import Archived, EquityPoint, Store
 from bot.adapters.store.rows import ReadRow
 from bot.adapters.store.trace_rows import record_of
+from bot.app.breaker_view import event_row
 from bot.app.curve import EquityCurve, Point
 from bot.app.decisions import digest
+from bot.domain.breakers import BreakerEvent
 from bot.domain.errors import TransientError
 from bot.domain.types import ZERO, Bars, Ms, Symbol, Timeframe, TraceId, Trade
 from bot.pipeline.funnel import ended, funnel
@@ -32,6 +34,25 @@ COUNTED_TRADES = 1_000  # over which the stand-alone server gives its figures
 SHOWN_TRADES = 20
 KEPT_DIGESTS = 200
 YIELD_EVERY = 5  # bodies opened between two turns of the loop
+HEADS_A_TURN = 100
+# What a list of traces shows of each, in this order; times end in `_at` outside.
+_HEAD = (
+    "id",
+    "cycle",
+    "symbol",
+    "bar_close",
+    "started_at",
+    "duration_ms",
+    "stage",
+    "result",
+    "regime",
+    "strategy",
+    "side",
+    "score",
+    "tier",
+    "fingerprint",
+)
+_SHOWN = {"bar_close": "bar_close_at"}
 BAR_COLUMNS = ("ms", "open", "high", "low", "close", "volume")
 
 
@@ -47,7 +68,12 @@ class RecordedTraces:
         self._digests: OrderedDict[tuple[str, str, str, float], Plain] = OrderedDict()
 
     async def traces(self, limit: int) -> Sequence[Mapping[str, object]]:
-        return [_head(record) for record in await self._store.traces.recent(limit)]
+        found: list[Mapping[str, object]] = []
+        for number, row in enumerate(await self._store.traces.heads(limit)):
+            if number % HEADS_A_TURN == 0:
+                await asyncio.sleep(0)
+            found.append({_SHOWN.get(name, name): row[name] for name in _HEAD})
+        return found
 
     async def report(self, since: Ms | None, symbol: str | None) -> Mapping[str, object]:
         """The trace report; what computes it is imported in a thread, and only when asked for."""
@@ -87,6 +113,10 @@ class RecordedTraces:
         counts = await self._store.traces.funnel(start)
         won = await self._store.browse.won(start)
         return {"since_at": since, "steps": funnel(counts, won), "ended": ended(counts)}
+
+    async def breaker_history(self, limit: int) -> tuple[BreakerEvent, ...]:
+        """The newest openings. Raises TransientError."""
+        return await self._store.journal.breaker_events(Ms(0), limit)
 
     async def bars(self, symbol: Symbol, timeframe: Timeframe, limit: int) -> Bars:
         return await self._store.browse.latest_bars(self._source, symbol, timeframe, limit)
@@ -167,6 +197,14 @@ class RecordedView(RecordedTraces):
 
     def metrics(self) -> Mapping[str, object]:
         return figures_of(self._trades, self._closed)
+
+    async def breakers(self, limit: int) -> Mapping[str, object]:
+        book = self._state.get("breakers")
+        return {
+            "trading_state": self._state.get("trading"),
+            "open": book.get("open") if isinstance(book, Mapping) else [],
+            "history": [event_row(event) for event in await self.breaker_history(limit)],
+        }
 
     async def trades(self, limit: int) -> Sequence[Mapping[str, object]]:
         return [trade_row(trade) for trade in self._trades[-limit:][::-1]]

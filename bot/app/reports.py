@@ -25,6 +25,7 @@ from bot.domain.breakers import BreakerBook, book_from_mapping
 from bot.domain.errors import ConfigError
 from bot.domain.types import Ms
 from bot.ports import Clock
+from bot.research.reports.held import held
 from bot.research.reports.tally import Tally, TradeTally
 from bot.research.reports.trace_report import Found, report
 from bot.research.reports.whynot import Asked, Misses, Standing, why_not
@@ -74,7 +75,9 @@ async def trace_report_of(
         async for trade in rows.stream_trades(db, Window(first, symbol)):
             trades.add(trade)
         enabled, _ = await _policies(db, tally.fingerprint)
-    return report(Found(tally, trades, stored, await size_of(place), enabled))
+        events = await rows.breaker_events(db, first)
+        breakers = held(events, int(first), int(await rows.last_moment(db)))
+    return report(Found(tally, trades, stored, await size_of(place), enabled, breakers))
 
 
 class ReportView:

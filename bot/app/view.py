@@ -1,10 +1,11 @@
-"""What the API shows of the running daemon, and the few things it may change.
+"""What the API shows of the running daemon.
 
 Owns the shape of /health, /status and /metrics; reads memory only, so an answer never waits.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -12,12 +13,15 @@ from enum import StrEnum
 
 import structlog
 
+from bot.app.breaker_view import breaker_metrics, breaker_status, breakers_now
 from bot.app.curve import EquityCurve
 from bot.app.keeping import Keeping
+from bot.app.model_view import model_components, model_metrics, models_now
 from bot.app.page import PageFigures
 from bot.app.parts import Parts
+from bot.app.quarantine_view import not_in_step
 from bot.app.recorded import RecordedTraces, candles_of, curve_of, figures_of, trade_row
-from bot.domain.breakers import open_breakers
+from bot.domain.errors import TransientError
 from bot.domain.portfolio import to_micro_cents, unrealised
 from bot.domain.sizing import exact
 from bot.domain.types import ZERO, Ms, Position, Symbol, Timeframe, TradingState
@@ -29,10 +33,12 @@ from bot.runtime.supervisor import Condition, Supervisor
 from bot.web.server import WebServer
 from bot.web.view import Component, Health, HealthState, Readiness
 
-log = structlog.get_logger(__name__)
-
 DAY_MS = 86_400_000
 STALE_RECONCILE_S = 120.0
+ROWS_WAIT_S = 0.5  # machine time; rows take milliseconds unless the database is away
+
+
+log = structlog.get_logger(__name__)
 
 
 class Phase(StrEnum):
@@ -101,6 +107,7 @@ class DaemonView(RecordedTraces):
             self._market_data(),
             self._reconciled(),
             self._services(),
+            *model_components(parts.models),
         )
         worst = HealthState.OK
         for state in (HealthState.DEGRADED, HealthState.FAILING):
@@ -195,9 +202,11 @@ class DaemonView(RecordedTraces):
                 }
                 for order in books.open_orders()
             ],
-            "foreign_orders": parts.reconcile.foreign_orders,
-            "breakers": list(open_breakers(safety.book, now)),
-            "blocked": dict(safety.blocked),
+            **not_in_step(parts),
+            **breaker_status(safety),
+            "transfers_usd": parts.transfers.total,
+            "approval_mode": parts.policies.approval.mode,
+            "approvals": list(parts.approvals.waiting()),
             "closed_trades": books.closed_trades,
             "recent_trades": [trade_row(trade) for trade in list(books.trades)[-20:][::-1]],
             "universe": list(parts.scan.universe.symbols),
@@ -208,6 +217,7 @@ class DaemonView(RecordedTraces):
             "services": list(self._supervisor.states().values()),
             "web": self.web.state() if self.web is not None else None,
             "backup": self.keeping.state() if self.keeping is not None else None,
+            "models": models_now(parts.models, parts.council),
             "resources": self._meter.sample(),
             "errors_logged": error_count(),
             "events": dict(self._facts),
@@ -226,7 +236,24 @@ class DaemonView(RecordedTraces):
             "last_cycle": dict(self._last_cycle),
             "daily_pnl": self._daily_pnl(books.equity()),
             "positions": [self._position(p) for p in books.positions.values()],
+            "approvals": list(self._parts.approvals.waiting()),
         }
+
+    async def funnel(self, since: Ms | None) -> Mapping[str, object]:
+        """What was won a moment ago is in: its row may still be on its way to the database."""
+        try:
+            async with asyncio.timeout(ROWS_WAIT_S):
+                await self._parts.rows.drained()
+        except TimeoutError:
+            log.debug("funnel_before_the_last_rows")
+        return await super().funnel(since)
+
+    async def breakers(self, limit: int) -> Mapping[str, object]:
+        safety = self._parts.books.safety
+        try:
+            return breakers_now(safety, await self.breaker_history(limit))
+        except TransientError:
+            return breakers_now(safety)
 
     async def trades(self, limit: int) -> Sequence[Mapping[str, object]]:
         return [trade_row(trade) for trade in list(self._parts.books.trades)[-limit:][::-1]]
@@ -273,7 +300,7 @@ class DaemonView(RecordedTraces):
 
     def _daily_pnl(self, worth: Decimal) -> Decimal:
         book = self._parts.books.safety.book
-        return worth - book.day_open_equity if book.day is not None else ZERO
+        return worth - book.day_base if book.day is not None else ZERO
 
     def metrics(self) -> Mapping[str, object]:
         books = self._parts.books
@@ -290,7 +317,8 @@ class DaemonView(RecordedTraces):
             "pnl_24h_usd": sum((trade.net_pnl for trade in recent), ZERO),
             "cycles": self._parts.road.cycles,
             "trading_active": self._parts.books.safety.state is TradingState.ACTIVE,
-            "breakers_open": len(open_breakers(self._parts.books.safety.book, now)),
+            **breaker_metrics(books.safety),
+            **model_metrics(self._parts.models, self._parts.council),
             "symbols_blocked": len(self._parts.books.safety.blocked),
             "trace_backlog": self._parts.store.traces.backlog(),
             "errors_logged": error_count(),
@@ -298,24 +326,3 @@ class DaemonView(RecordedTraces):
             "loop_lag_p99_ms": resources.loop_lag.p99_ms,
             "loop_lag_max_ms": resources.loop_lag.max_ms,
         }
-
-
-class DaemonControls:
-    """Implements `bot.web.Controls`; each call is written to the log."""
-
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-
-    async def halt(self, reason: str) -> Mapping[str, object]:
-        log.warning("control_halt", reason=reason)
-        self._parts.books.safety.set_state(TradingState.HALTED, reason)
-        return {"trading_state": self._parts.books.safety.state}
-
-    async def resume(self) -> Mapping[str, object]:
-        safety = self._parts.books.safety
-        held = [breaker.code for breaker in safety.book.open]
-        log.warning("control_resume", breakers=[code.value for code in held])
-        for code in held:
-            safety.reset(code)
-        safety.set_state(TradingState.ACTIVE, "")
-        return {"trading_state": safety.state, "breakers_reset": held}

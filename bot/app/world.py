@@ -8,10 +8,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
+from typing import Annotated, Literal
 
 import aiohttp
 import structlog
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bot.adapters.venues.hyperliquid import HyperliquidOptions, StreamTiming, demo_key_for
 from bot.domain.errors import ConfigError
@@ -21,12 +24,15 @@ from bot.pipeline.reconcile import Cadence
 from bot.ports import Clock
 from bot.runtime.clock import LockstepClock, ScaledClock, SystemClock
 from bot.simulator import SimulatedExchange, SimulatorOptions
+from bot.simulator.faults import NO_FAULTS, load_plan
+from config.sections import MAX_SPEED
 from config.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 SETTLE_MS = 2_000  # spec 05: a bar is closed by the clock plus 2 s
 ANSWER_LIMIT_S = 10.0
+ANSWER_BYTES = 10_000  # the clock says less than 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,8 @@ class Pace:
 
     care_s: float = 1.0
     heartbeat_s: float = 60.0
+    lookout_s: float = 1.0
+    transfers_s: float = 60.0
     cadence: Cadence = Cadence()
     desk: DeskOptions = DeskOptions()
     stream: StreamTiming = StreamTiming()
@@ -53,6 +61,7 @@ class World:
     exchange: SimulatedExchange | None
     base_url: str
     pace: Pace
+    incarnation: str = ""  # which life of the exchange: a new, empty ledger has another
 
     @property
     def interval(self) -> Timeframe | None:
@@ -101,12 +110,14 @@ def options_of(settings: Settings, world: World) -> HyperliquidOptions:
 
 
 async def _embedded(settings: Settings, name: str, folder: Path, warmup_bars: int) -> World:
+    faults = settings.demo.demo_faults
     options = SimulatorOptions(
         ledger=folder / "simulator.db",
         seed=settings.demo.demo_seed,
         balance=settings.risk.initial_capital,
         candles=settings.demo.demo_candles,
         warmup_bars=warmup_bars,
+        faults=load_plan(faults) if faults is not None else NO_FAULTS,
     )
     exchange = SimulatedExchange(options, Ms(SystemClock().now()))
     if exchange.began_anew:
@@ -124,6 +135,7 @@ async def _embedded(settings: Settings, name: str, folder: Path, warmup_bars: in
         exchange=exchange,
         base_url=f"http://127.0.0.1:{port}",
         pace=_lockstep_pace(exchange.interval) if lockstep is not None else Pace(),
+        incarnation=exchange.incarnation,
     )
 
 
@@ -133,9 +145,11 @@ def _lockstep_pace(interval: Timeframe | None) -> Pace:
     return Pace(
         care_s=max(5.0, tick_s),
         heartbeat_s=3_600.0,
+        lookout_s=max(60.0, tick_s),
+        transfers_s=3_600.0,
         cadence=Cadence(every_s=max(600.0, 10 * tick_s)),
         desk=DeskOptions(orders_at_once=1),
-        stream=StreamTiming(ping_s=3_600.0, pong_s=600.0, silence_s=86_400.0),
+        stream=StreamTiming(ping_s=3_600.0, pong_s=600.0, silence_s=86_400.0, prove_s=3_600.0),
         check_skew=False,
     )
 
@@ -144,38 +158,67 @@ async def _remote(settings: Settings, name: str, folder: Path) -> World:
     """A simulator that runs as its own process; its clock is followed."""
     url = str(settings.venue.hyperliquid_base_url)
     said = await _ask_clock(url)
-    speed = said.get("speed")
-    if not isinstance(speed, int | float):
+    if said.speed == "max":
         raise ConfigError(
-            f"HYPERLIQUID_BASE_URL: the simulator at {url} runs at speed {speed!r}, which cannot "
+            f"HYPERLIQUID_BASE_URL: the simulator at {url} runs at speed 'max', which cannot "
             f"be followed from another process; start it with --speed and a number"
         )
     return World(
         name=name,
         folder=folder,
-        clock=ScaledClock(Ms(int(str(said["now"]))), float(speed)),
-        speed=float(speed),
+        clock=ScaledClock(said.now, float(said.speed)),
+        speed=float(said.speed),
         lockstep=None,
         exchange=None,
         base_url=url,
         pace=Pace(),
+        incarnation=said.incarnation,
     )
 
 
-async def _ask_clock(url: str) -> dict[str, object]:
+class _SaidClock(BaseModel):
+    """GET /simulator/clock, as far as it is needed; whoever listens there may answer."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    now: Annotated[Ms, Field(ge=0, lt=2**53)]
+    speed: Annotated[float, Field(gt=0, le=MAX_SPEED)] | Literal["max"]
+    incarnation: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+async def _ask_clock(url: str) -> _SaidClock:
     try:
         async with (
             asyncio.timeout(ANSWER_LIMIT_S),
             aiohttp.ClientSession() as session,
-            session.get(f"{url}/simulator/clock") as answer,
+            session.get(f"{url}/simulator/clock", allow_redirects=False) as answer,
         ):
-            answer.raise_for_status()
-            return dict(await answer.json())
+            body = await _read(answer)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         raise ConfigError(
             f"HYPERLIQUID_BASE_URL: no simulator answers at {url} ({type(error).__name__}); "
             f"start one with python -m bot.simulator --port PORT, or take the setting out"
         ) from error
+    try:
+        return _SaidClock.model_validate_json(body)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False)[0]
+        where = " ".join(str(part) for part in wrong["loc"][:1]) or "no JSON"
+        raise ConfigError(
+            f"HYPERLIQUID_BASE_URL: what answers at {url} is no simulated exchange of this Keel "
+            f"(GET /simulator/clock: {answer.status}, {where}); start one with "
+            f"python -m bot.simulator --port PORT, or mend or take out the setting"
+        ) from None
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    """The body of a 200, no longer than a clock's answer can be."""
+    body = b""
+    if answer.status != HTTPStatus.OK:
+        return body
+    while len(body) <= ANSWER_BYTES and (more := await answer.content.read(ANSWER_BYTES)):
+        body += more
+    return body
 
 
 def _set_aside(folder: Path) -> None:

@@ -12,7 +12,19 @@ from typing import Protocol, cast
 from config.settings import Loaded
 
 # In the order of --help; the first is run when no command is named.
-COMMANDS = ("run", "check", "whynot", "traces", "replay", "db")
+COMMANDS = (
+    "run",
+    "check",
+    "halt",
+    "resume",
+    "close",
+    "approve",
+    "reject",
+    "whynot",
+    "traces",
+    "replay",
+    "db",
+)
 
 
 class Command(Protocol):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from bot.cli.commands import COMMANDS, command
-from bot.cli.settings_flags import add_settings, given
+from bot.cli.settings_flags import add_settings, given, typed
 from bot.domain.errors import AlreadyRunning, ConfigError, KeelError
 from config.settings import load
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str], env_file: Path | None)
         parser.shorten_usage()
         add_settings(parser)
         args = parser.parse(rest)
-        loaded = load(given(args), environ, env_file)
+        loaded = load(given(args), environ, env_file, typed(args))
         for line in loaded.warnings:
             _say(line)
         return chosen.run(args, loaded)
@@ -63,6 +63,8 @@ class _Parser(argparse.ArgumentParser):
 
     def parse(self, rest: Sequence[str]) -> argparse.Namespace:
         """Parse; raises ConfigError for what cannot be understood."""
+        if "--" in rest:
+            raise ConfigError("-- stands alone; leave it out: every flag has its name before it")
         args, unknown = self.parse_known_args(rest)
         flags = [word.partition("=")[0] for word in unknown if word.startswith("-")]
         if flags:

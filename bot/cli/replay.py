@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, loaded: Loaded) -> int:
     """Show the comparison; 0 when the decision comes out the same, else 1."""
-    from bot.app import replay
+    from bot.app.offline import replay
 
     code, lines = replay(loaded.settings, args.trace_id)
     sys.stdout.writelines(f"{line}\n" for line in lines)

@@ -39,6 +39,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, loaded: Loaded) -> int:
     """Trade until told to stop, or until the candles end."""
-    from bot.app import run_daemon
+    from bot.app.daemon import run_daemon
 
     return run_daemon(loaded.settings, loaded.warnings)

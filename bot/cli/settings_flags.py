@@ -6,7 +6,7 @@ Owns the spelling; the values are judged with all others in config.settings.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from config.fields import flag_of
@@ -14,6 +14,21 @@ from config.layers import ALIASES, EXPLAINED
 from config.settings import known
 
 DEST = "setting:"  # before the setting's name, so that a command's own arguments never collide
+TYPED = "typed:"  # before the setting's name: the spelling that was used
+
+
+class _Spelled(argparse.Action):
+    """Keep the value, and by which of its names the setting was given."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[str] | None,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, values)
+        setattr(namespace, TYPED + self.dest.removeprefix(DEST), option_string)
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +40,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
             box.add_argument(
                 one.flag,
                 dest=DEST + one.name,
+                action=_Spelled,
                 metavar="VALUE",
                 help=f"{one.meaning}{unit}".replace("%", "%%"),
             )
@@ -34,13 +50,22 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 def add_alias(parser: argparse.ArgumentParser, flag: str, name: str, **more: object) -> None:
     """Give `parser` a shorter spelling of a setting, listed beside it."""
-    parser.add_argument(flag, dest=DEST + name, **more)  # type: ignore[arg-type]
+    parser.add_argument(flag, dest=DEST + name, action=_Spelled, **more)  # type: ignore[arg-type]
 
 
-def given(args: argparse.Namespace) -> Mapping[str, str]:
-    """The settings that stand on the command line, by name."""
+def given(args: argparse.Namespace) -> Mapping[str, str | Sequence[str]]:
+    """The settings that stand on the command line, by name; lists word by word."""
     return {
-        dest.removeprefix(DEST): value if isinstance(value, str) else ",".join(value)
+        dest.removeprefix(DEST): value
         for dest, value in vars(args).items()
         if dest.startswith(DEST) and value is not None
+    }
+
+
+def typed(args: argparse.Namespace) -> Mapping[str, str]:
+    """How each setting on the command line was spelled: {"DEMO_SPEED": "--speed"}."""
+    return {
+        dest.removeprefix(TYPED): flag
+        for dest, flag in vars(args).items()
+        if dest.startswith(TYPED) and flag is not None
     }

@@ -59,6 +59,7 @@ def run(args: argparse.Namespace, loaded: Loaded) -> int:
     _uses(page, report, "strategies")
     _uses(page, report, "symbols")
     _regimes(page, report)
+    _breakers(page, report)
     _findings(page, report)
     page.print()
     return 0
@@ -193,6 +194,23 @@ def _regimes(page: Page, report: Mapping[str, object]) -> None:
     page.table(
         ("regime", "traces", "share"),
         [(row["regime"], row["count"], percent(row["share"])) for row in rows],
+    )
+
+
+def _breakers(page: Page, report: Mapping[str, object]) -> None:
+    from bot.cli.render import rows_of
+
+    page.heading("Breakers (how long entries were closed, market time)")
+    rows = rows_of(report["breakers"])
+    if not rows:
+        page.line("  none opened")
+        return
+    page.table(
+        ("breaker", "openings", "minutes", "holds"),
+        [
+            (row["breaker"], row["openings"], row["minutes"], "yes" if row["holds"] else "no")
+            for row in rows
+        ],
     )
 
 

@@ -1,15 +1,26 @@
 """The approval gate: is this a good trade? Every rule runs, every verdict is kept.
 
-Knows no account, no size and no person; who is asked, and how, is the pipeline's.
+Knows no account and no size. Whether a person must say yes is its business; who that is, how
+they are asked and what their word came to (`bot.domain.answer`) is not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
+from bot.domain.council import RULES_SEAT
 from bot.domain.reasons import Check, CheckCode
 from bot.domain.types import Approved, Decision, RedFlag, Rejected, Score, Signal, Tier
+
+
+class ApprovalMode(StrEnum):
+    """Who says yes: nobody, a person for each trade, or a person below tier 1."""
+
+    AUTO = "auto"
+    MANUAL = "manual"
+    HYBRID = "hybrid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +31,7 @@ class ApprovalPolicy:
     min_tier: Tier
     min_reward_to_risk: float
     rules_may_trade: bool
+    mode: ApprovalMode = ApprovalMode.AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +48,15 @@ class Candidate:
 
     @property
     def rules_only(self) -> bool:
-        """Whether only uncalibrated voices (the rules analyst) voted."""
+        """Whether only the rules analyst voted: alone, or in the place of absent models."""
         voices = self.decision.opinions
-        return bool(voices) and not any(voice.calibrated for voice in voices)
+        return bool(voices) and all(
+            voice.seat == RULES_SEAT and not voice.calibrated for voice in voices
+        )
 
 
 def approve(candidate: Candidate, policy: ApprovalPolicy) -> Approved | Rejected:
-    """Apply every rule; `by` is "auto"."""
+    """Apply every rule; `by` is "auto". Where `needs_person`, `answer.confirmed` comes after it."""
     checks = (
         _quorum(candidate),
         _decision(candidate),
@@ -67,6 +81,17 @@ def approve(candidate: Candidate, policy: ApprovalPolicy) -> Approved | Rejected
     if all(check.ok for check in checks):
         return Approved(checks, by="auto")
     return Rejected(checks)
+
+
+def needs_person(tier: Tier, policy: ApprovalPolicy) -> bool:
+    """Whether a person must say yes to what passed the gate: always, or below tier 1."""
+    match policy.mode:
+        case ApprovalMode.AUTO:
+            return False
+        case ApprovalMode.MANUAL:
+            return True
+        case ApprovalMode.HYBRID:
+            return tier is not Tier.TIER_1_MUST_BUY
 
 
 def _quorum(candidate: Candidate) -> Check:

@@ -55,6 +55,20 @@ def quorum(enabled: Sequence[str]) -> int:
     return max(1, len(set(enabled)) // 2 + 1)
 
 
+def weights_of(enabled: Sequence[str]) -> Mapping[str, float]:
+    """What each seat's vote weighs: equal, until outcomes have calibrated the seats.
+
+    The one place that decides it. Never from an outcome that settled after the decision.
+    """
+    return dict.fromkeys(enabled, DEFAULT_WEIGHT)
+
+
+def stands_in(opinions: Sequence[Opinion], enabled: Sequence[str]) -> bool:
+    """Whether the rules analyst answers for models of which none was heard."""
+    heard = {opinion.seat for opinion in opinions}
+    return RULES_SEAT not in enabled and RULES_SEAT in heard and heard.isdisjoint(enabled)
+
+
 def convene(
     opinions: Sequence[Opinion],
     abstentions: Sequence[Abstention],

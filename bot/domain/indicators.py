@@ -6,12 +6,13 @@ Array functions take columns of shape (n,), oldest first, and give columns of sh
 are NaN until the indicator has enough history. Names and defaults are those of pandas-ta;
 Wilder's averages are seeded as TA-Lib seeds them and agree with pandas-ta once settled.
 
-Windows are multiplied by a power of two that brings the first price to about 1, so that no
-absolute threshold inside TA-Lib (older versions take 1e-14 for zero) can matter to cheap
-coins (spec 05, "Signals and numbers"). A power of two changes no digit of a result; the
-first price is used, never the last, so that a value never depends on bars after it. What it
-cannot mend: where two moves of equal ticks tie, rounding decides which one ADX counts, so that
-prices times ten may move it (1.5 points on XLM-BTC at 4e-5).
+Where TA-Lib divides (RSI, Bollinger, ADX), windows are multiplied by a power of two that
+brings the first price to about 1, so that no absolute threshold of it (older versions take
+1e-14 for zero) can matter to cheap coins; its means and ATR have none (spec 05, "Signals and
+numbers"). A power of two changes no digit of a result; the first price is used, never the last,
+so that a value never depends on bars after it. What it cannot mend: where two moves of equal
+ticks tie, rounding decides which one ADX counts, so that prices times ten may move it (1.5
+points on XLM-BTC at 4e-5).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bot.domain import tails
+from bot.domain.tails import DAY_MS
 from bot.domain.types import Bars, Floats, Ints
 
 if TYPE_CHECKING:
@@ -39,9 +42,6 @@ else:
                 del sys.modules[_name]
             else:
                 sys.modules[_name] = _module
-
-DAY_MS = 86_400_000
-OBV_WINDOW = 20  # bars; the same as the volume ratio's, so that both speak of one stretch
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,44 +76,76 @@ class Indicators:
     roc: float | None = None
 
 
-def compute(bars: Bars) -> Indicators:
-    """The last values of all indicators with their default lengths."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Lines:
+    """Columns (n,) that indicators and regime both read, so that a window pays for them once."""
+
+    unit: float
+    scaled: Floats  # close x unit
+    atr: Floats
+    adx: Floats
+    plus_di: Floats
+    minus_di: Floats
+    ema50: Floats
+
+
+def lines(bars: Bars) -> Lines:
+    """The shared columns of a window; the same values as `atr`, `adx` and `ema` give."""
+    unit = _unit(bars.close)
+    h, l, c = bars.high * unit, bars.low * unit, bars.close * unit  # noqa: E741
+    return Lines(
+        unit=unit,
+        scaled=c,
+        atr=talib.ATR(bars.high, bars.low, bars.close, 14),
+        adx=talib.ADX(h, l, c, 14),
+        plus_di=talib.PLUS_DI(h, l, c, 14),
+        minus_di=talib.MINUS_DI(h, l, c, 14),
+        ema50=talib.EMA(bars.close, 50),
+    )
+
+
+def compute(bars: Bars, shared: Lines | None = None) -> Indicators:
+    """The last values of all indicators with their default lengths.
+
+    Only last values are kept, so only they are brought back to price units, and what needs a
+    short tail reads no more; each is the last value of the function of its name, to the bit.
+    `shared` are the window's own `lines`, where the caller has them.
+    """
     if not len(bars):
         return Indicators()
-    close, high, low, volume = bars.close, bars.high, bars.low, bars.volume
-    macd_line, macd_signal, macd_hist = macd(close)
-    upper, middle, lower = bollinger(close)
-    atr14 = atr(high, low, close)
-    adx14, plus, minus = adx(high, low, close)
-    stoch_k, stoch_d = stochastic(high, low, close)
-    day = _last_day(bars.ts)
+    shared = shared or lines(bars)
+    unit, scaled, close = shared.unit, shared.scaled, bars.close
+    macd_line, macd_signal, macd_hist = talib.MACD(close, 12, 26, 9)
+    upper, middle, lower = talib.BBANDS(scaled, 20, 2.0, 2.0)
+    atr14 = _last(shared.atr)
+    stoch_k, stoch_d = stochastic(bars.high, bars.low, close)
     return Indicators(
-        close=_last(close),
-        rsi=_last(rsi(close)),
+        close=float(close[-1]),
+        rsi=_last_rsi(close, scaled),
         macd=_last(macd_line),
         macd_signal=_last(macd_signal),
         macd_hist=_last(macd_hist),
-        ema20=_last(ema(close, 20)),
-        ema50=_last(ema(close, 50)),
-        ema200=_last(ema(close, 200)),
-        sma20=_last(middle),
-        sma50=_last(sma(close, 50)),
-        sma200=_last(sma(close, 200)),
-        bb_upper=_last(upper),
-        bb_middle=_last(middle),
-        bb_lower=_last(lower),
-        atr=_last(atr14),
-        atr_percent=_last(atr14[-1:] / close[-1:] * 100),
-        adx=_last(adx14),
-        plus_di=_last(plus),
-        minus_di=_last(minus),
+        ema20=_last(talib.EMA(close, 20)),
+        ema50=_last(shared.ema50),
+        ema200=_last(talib.EMA(close, 200)),
+        sma20=_last(middle, unit),
+        sma50=_last(talib.SMA(close, 50)),
+        sma200=_last(talib.SMA(close, 200)),
+        bb_upper=_last(upper, unit),
+        bb_middle=_last(middle, unit),
+        bb_lower=_last(lower, unit),
+        atr=atr14,
+        atr_percent=None if atr14 is None else atr14 / float(close[-1]) * 100,
+        adx=_last(shared.adx),
+        plus_di=_last(shared.plus_di),
+        minus_di=_last(shared.minus_di),
         stoch_k=_last(stoch_k),
         stoch_d=_last(stoch_d),
-        mfi=_last(mfi(high, low, close, volume)),
-        obv_change=_obv_change(close, volume),
-        vwap=_last(vwap(bars.ts[day], high[day], low[day], close[day], volume[day])),
-        volume_ratio=_last(volume_ratio(volume[-OBV_WINDOW:])),
-        roc=_last(roc(close[-11:])),
+        mfi=tails.mfi(bars),
+        obv_change=tails.obv_change(close, bars.volume),
+        vwap=tails.vwap(bars),
+        volume_ratio=tails.volume_ratio(bars.volume),
+        roc=tails.roc(close),
     )
 
 
@@ -132,22 +164,19 @@ def macd(
     close: Floats, fast: int = 12, slow: int = 26, signal: int = 9
 ) -> tuple[Floats, Floats, Floats]:
     """MACD line, its signal line and their difference, in price units."""
-    unit = _unit(close)
-    line, smooth, hist = talib.MACD(close * unit, fast, slow, signal)
-    return line / unit, smooth / unit, hist / unit
+    line, smooth, hist = talib.MACD(close, fast, slow, signal)
+    return line, smooth, hist
 
 
 def ema(values: Floats, length: int) -> Floats:
     """Exponential mean, alpha 2 / (length + 1), seeded with the first simple mean."""
-    unit = _unit(values)
-    out: Floats = talib.EMA(values * unit, length) / unit
+    out: Floats = talib.EMA(values, length)
     return out
 
 
 def sma(values: Floats, length: int) -> Floats:
     """Simple mean of the last `length` values."""
-    unit = _unit(values)
-    out: Floats = talib.SMA(values * unit, length) / unit
+    out: Floats = talib.SMA(values, length)
     return out
 
 
@@ -160,8 +189,7 @@ def bollinger(close: Floats, length: int = 20, width: float = 2.0) -> tuple[Floa
 
 def atr(high: Floats, low: Floats, close: Floats, length: int = 14) -> Floats:
     """Wilder's average true range, in price units."""
-    unit = _unit(close)
-    out: Floats = talib.ATR(high * unit, low * unit, close * unit, length) / unit
+    out: Floats = talib.ATR(high, low, close, length)
     return out
 
 
@@ -189,7 +217,10 @@ def stochastic(
     """%K (slowed by a simple mean) and %D, 0 to 100; a bar without any range counts as 50."""
     top, bottom = highest(high, length), lowest(low, length)
     span = top - bottom
-    fast = np.where(span == 0, 50.0, (close - bottom) / np.where(span == 0, 1.0, span) * 100)
+    if span.all():  # NaN, before there is enough history, counts as true
+        fast = (close - bottom) / span * 100
+    else:
+        fast = np.where(span == 0, 50.0, (close - bottom) / np.where(span == 0, 1.0, span) * 100)
     k: Floats = talib.SMA(fast, slow)
     return k, talib.SMA(k, d)
 
@@ -241,8 +272,7 @@ def volume_ratio(volume: Floats, length: int = 20) -> Floats:
     """Volume over the mean of the last `length` bars, this one included; NaN where that is 0."""
     out = np.full(len(volume), np.nan)
     if len(volume) >= length:
-        mean = _window_sum(volume, length) / length
-        np.divide(volume[length - 1 :], mean, out=out[length - 1 :], where=mean > 0)
+        out[length - 1 :] = ratio(volume[length - 1 :], _window_sum(volume, length) / length)
     return out
 
 
@@ -268,16 +298,19 @@ def lowest(values: Floats, length: int) -> Floats:
 
 def shift(values: Floats, bars: int) -> Floats:
     """The value `bars` bars earlier; NaN where there is none."""
-    out = np.full(len(values), np.nan)
-    if bars < len(values):
-        out[bars:] = values[: len(values) - bars]
+    out = np.empty(len(values))
+    out[:bars] = np.nan
+    out[bars:] = values[: max(0, len(values) - bars)]
     return out
 
 
 def ratio(part: Floats, whole: Floats) -> Floats:
     """`part` / `whole`; NaN where `whole` is not positive."""
+    positive = whole > 0
+    if positive.all():
+        return part / whole
     out = np.full(len(whole), np.nan)
-    np.divide(part, whole, out=out, where=whole > 0)
+    np.divide(part, whole, out=out, where=positive)
     return out
 
 
@@ -302,29 +335,21 @@ def _window_sum(values: Floats, length: int) -> Floats:
         if length & size:
             out += block[done : done + count]
             done += size
-        if done == length:
-            return out
+            if done == length:
+                return out
         block, size = block[:-size] + block[size:], size * 2
 
 
-def _last_day(ts: Ints) -> slice:
-    """The last UTC day and one bar before it, which shows that its start was seen."""
-    start = int(np.searchsorted(ts, ts[-1] // DAY_MS * DAY_MS))
-    return slice(max(0, start - 1), None)
+def _last_rsi(close: Floats, scaled: Floats, length: int = 14) -> float | None:
+    value = _last(talib.RSI(scaled, length))
+    if value == 0.0 and not (close[-length - 1 :] != close[-1]).any():
+        return 50.0
+    return value
 
 
-def _obv_change(close: Floats, volume: Floats) -> float | None:
-    if len(close) <= OBV_WINDOW:
-        return None
-    total = float(volume[-OBV_WINDOW:].sum())
-    if total <= 0:
-        return None
-    signed = np.sign(np.diff(close[-OBV_WINDOW - 1 :])) * volume[-OBV_WINDOW:]
-    return float(signed.sum()) / total
-
-
-def _last(values: Floats) -> float | None:
+def _last(values: Floats, unit: float = 1.0) -> float | None:
+    """The last value over `unit`; None where it is not known."""
     if not len(values):
         return None
-    value = float(values[-1])
+    value = float(values[-1]) / unit
     return None if math.isnan(value) else value

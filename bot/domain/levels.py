@@ -108,9 +108,10 @@ def _turns(values: Floats, extreme: Floats, wing: int) -> Flags:
     out = np.zeros(n, dtype=np.bool_)
     if n < 2 * wing + 1:
         return out
-    middle = slice(wing, n - wing)
-    out[middle] = values[middle] == extreme[2 * wing :]
-    out[1:] &= values[1:] != values[:-1]
+    middle = values[wing : n - wing]
+    turns = out[wing : n - wing]
+    np.equal(middle, extreme[2 * wing :], out=turns)
+    turns &= middle != values[wing - 1 : n - wing - 1]
     return out
 
 
@@ -120,12 +121,15 @@ def _clusters(distances: Floats, price: float, sign: int, width: float) -> tuple
         return ()
     levels: list[Level] = []
     group: list[float] = []
-    for distance in np.sort(distances).tolist():
-        if group and distance - group[0] > width:
+    first = math.inf
+    for distance in sorted(distances.tolist()):
+        if distance - first > width:
             _close(levels, group, price, sign)
             group = []
             if len(levels) == MAX_LEVELS:
                 return tuple(levels)
+        if not group:
+            first = distance
         group.append(distance)
     _close(levels, group, price, sign)
     return tuple(levels)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from bot.domain.breakers import Gauge
 from bot.domain.errors import InvariantBroken
 from bot.domain.types import (
     ZERO,
@@ -89,6 +90,7 @@ class PortfolioView:
     blocked: Mapping[Symbol, str] | None = None
     state: TradingState = TradingState.ACTIVE
     breakers_open: tuple[str, ...] = ()
+    gauges: tuple[Gauge, ...] = ()  # each breaker's figure, open or not
     correlations: tuple[tuple[Symbol, Symbol, float], ...] = ()
 
     def correlation(self, one: Symbol, other: Symbol) -> float | None:

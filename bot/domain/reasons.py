@@ -35,15 +35,18 @@ class Reason(StrEnum):
     NO_SIGNAL = "no_signal"
     CONFLICT = "conflict"  # opposite signals on one bar
     RED_FLAG = "red_flag"
+    NOT_WORTH_ASKING = "not_worth_asking"  # the council would cost more than the trade may bring
     HOLD = "hold"
     NO_QUORUM = "no_quorum"
     REJECTED = "rejected"  # approval gate; the failed checks say which rule
+    UNANSWERED = "unanswered"  # a person was asked; it waits, or a restart forgot it
     QUEUE_FULL = "queue_full"
     REPLACED = "replaced"  # a newer signal of the symbol took its place
     EXPIRED = "expired"
     PRICE_MOVED = "price_moved"
     UNSIZEABLE = "unsizeable"
     REFUSED = "refused"  # risk gate; the failed checks say which rule
+    CLOSED_MEANWHILE = "closed_meanwhile"  # state, breaker or block came after the risk gate
     NOT_DURABLE = "not_durable"  # the intent could not be written
     VENUE_REJECTED = "venue_rejected"
     NO_FILL = "no_fill"
@@ -62,6 +65,7 @@ class CheckCode(StrEnum):
     REWARD_TO_RISK = "reward_to_risk"
     HARD_RED_FLAG = "hard_red_flag"
     QUORUM = "quorum"
+    WORTH_ASKING = "worth_asking"  # before the council: what the trade may bring against its cost
     DECISION = "decision"  # the council's word is not the signal's side
     REGIME_FIT = "regime_fit"
     REPEATED_SIGNAL = "repeated_signal"
@@ -72,7 +76,13 @@ class CheckCode(StrEnum):
     PRICE_MOVED = "price_moved"
     # risk gate
     TRADING_STATE = "trading_state"
-    BREAKER = "breaker"
+    DAILY_LOSS = "daily_loss"  # the six breakers: each holds or not, with its figure
+    DRAWDOWN = "drawdown"
+    LOSSES_IN_ROW = "losses_in_row"
+    VOLATILITY = "volatility"
+    DATA = "data"
+    API_ERRORS = "api_errors"
+    SYMBOL_VOLATILITY = "symbol_volatility"
     POSITION_OPEN = "position_open"
     SYMBOL_BLOCKED = "symbol_blocked"  # an unknown outcome or a foreign position
     MAX_POSITIONS = "max_positions"

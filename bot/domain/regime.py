@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bot.domain.indicators import adx, atr_percent, ema
+from bot.domain.indicators import Lines, lines
 from bot.domain.types import Bars, Floats, Regime
 
 # All from spec 05, "Signals and numbers".
@@ -44,14 +44,14 @@ class RegimeView:
     figures: Figures
 
 
-def classify(bars: Bars) -> RegimeView:
-    """The regime after the last bar.
+def classify(bars: Bars, shared: Lines | None = None) -> RegimeView:
+    """The regime after the last bar; `shared` are the window's own `indicators.lines`.
 
     volatile: ATR % in the top tenth of its last 200 values. trending: ADX >= 25, the
     directional index and the slope of EMA 50 agree. Everything else, too little history
     included, is ranging.
     """
-    figures = measure(bars)
+    figures = measure(bars, shared)
     if figures.atr_percentile is not None and figures.atr_percentile >= VOLATILE_PERCENTILE:
         # 0.90 -> 0.5, 1.00 -> 1.0
         excess = (figures.atr_percentile - VOLATILE_PERCENTILE) / (1 - VOLATILE_PERCENTILE)
@@ -69,19 +69,20 @@ def classify(bars: Bars) -> RegimeView:
     return RegimeView(Regime.RANGING, confidence, figures)
 
 
-def measure(bars: Bars) -> Figures:
+def measure(bars: Bars, shared: Lines | None = None) -> Figures:
     """The figures from which `classify` decides."""
     if not len(bars):
         return Figures()
-    strength, plus, minus = adx(bars.high, bars.low, bars.close)
-    volatility = atr_percent(bars.high, bars.low, bars.close)
+    shared = shared or lines(bars)
+    recent = slice(-PERCENTILE_WINDOW, None)
+    volatility = shared.atr[recent] / bars.close[recent] * 100
     return Figures(
         atr_percent=_known(volatility[-1]),
         atr_percentile=_percentile(volatility),
-        adx=_known(strength[-1]),
-        plus_di=_known(plus[-1]),
-        minus_di=_known(minus[-1]),
-        ema_slope=_slope(bars.close),
+        adx=_known(shared.adx[-1]),
+        plus_di=_known(shared.plus_di[-1]),
+        minus_di=_known(shared.minus_di[-1]),
+        ema_slope=_slope(bars.close, shared.ema50),
     )
 
 
@@ -101,17 +102,15 @@ def _percentile(volatility: Floats) -> float | None:
 
     Strictly below: a market whose range never changes is at the 0th percentile, not at the 100th.
     """
-    window = volatility[-PERCENTILE_WINDOW:]
-    window = window[~np.isnan(window)]
+    window = volatility[~np.isnan(volatility)]
     if len(window) < PERCENTILE_MIN:
         return None
     return float((window < window[-1]).sum()) / (len(window) - 1)
 
 
-def _slope(close: Floats) -> float | None:
+def _slope(close: Floats, line: Floats) -> float | None:
     if len(close) < ENOUGH_BARS:
         return None
-    line = ema(close, EMA_LENGTH)
     return float(line[-1] - line[-1 - EMA_BACK]) / float(close[-1])
 
 

@@ -36,7 +36,8 @@ def account_view(
         closed_trades=books.closed_trades,
         blocked=dict(safety.blocked),
         state=safety.state,
-        breakers_open=safety.open_codes(now),
+        breakers_open=safety.open_codes(),
+        gauges=safety.gauges(),
         correlations=tuple(correlations),
     )
 

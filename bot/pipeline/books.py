@@ -7,7 +7,7 @@ decides nothing.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -37,7 +37,6 @@ from bot.domain.types import (
     Leg,
     Ms,
     Order,
-    OrderStatus,
     Position,
     Side,
     Symbol,
@@ -46,30 +45,32 @@ from bot.domain.types import (
     TradingState,
     VenueOrder,
 )
+from bot.pipeline.blocks import BlockKind
 from bot.pipeline.endings import why_closed
 from bot.pipeline.facts import Facts
 from bot.pipeline.plans import Plan, plan_to_mapping
 from bot.pipeline.pulse import Pulse
+from bot.pipeline.recent import RecentKeys
 from bot.pipeline.rows import Rows
 from bot.pipeline.safety import Safety
+from bot.pipeline.shelf import OrderShelf
 from bot.ports import Changes, Clock, Feed
 
 log = structlog.get_logger(__name__)
 
-HOUR_MS = 3_600_000
-RECENT_ORDERS = 2_000  # as many as the venue itself remembers (hyperliquid.md 1.3)
 RECENT_TRADES = 200
 EXIT_ROW_WAIT_S = 0.020  # spec 05, "The desk"
 
 FillKey = tuple[Symbol, Ms, int]
 
 
-class Books:
+class Books(OrderShelf):
     """Orders, positions and ledger. Every method folds at once and lets the rows follow."""
 
     def __init__(
         self, rows: Rows, clock: Clock, feed: Feed, facts: Facts, safety: Safety, initial: Decimal
     ) -> None:
+        super().__init__()
         self._rows = rows
         self._clock = clock
         self._feed = feed
@@ -78,64 +79,28 @@ class Books:
         self.initial = initial
         self.ledger = Ledger(initial)
         self.baseline_known = False
-        self.orders: OrderedDict[Cloid, Order] = OrderedDict()
         self.positions: dict[Symbol, Position] = {}
         self.guards: dict[Symbol, Guard] = {}
         self.plans: dict[Symbol, Plan] = {}
         self.reservations: dict[Cloid, Reservation] = {}
+        self._reserved_at: dict[Cloid, Ms] = {}
         self.decided: dict[Symbol, Ms] = {}
         self.intents: dict[Symbol, TraceId] = {}  # of the last entry, as of the start
         self.entry_times: deque[Ms] = deque(maxlen=1_000)
         self.trades: deque[Trade] = deque(maxlen=RECENT_TRADES)
         self.closed_trades = 0
-        self.first_attempt = 0  # of this life: rows of an earlier one may have died with it
         # From when to ask the venue: only a complete answer moves these, never a live event.
         self.fills_from = Ms(0)
         self.funding_from = Ms(0)
-        self.in_doubt = False  # a fill came that fits only after another one that did not
+        self.in_doubt = False  # a fill came that is not ours, or fits only after another one
         self.gone: set[Symbol] = set()  # held by the books, not by the venue
         self.last_funding_at = Ms(0)
-        self.fill_keys: set[FillKey] = set()
-        self.funding_keys: set[tuple[Symbol, Ms]] = set()
-        self._by_venue_id: dict[int, Cloid] = {}
+        self.last_fill_at = Ms(0)  # the newest fill that was folded
+        self.fill_keys: RecentKeys[FillKey] = RecentKeys()
+        self.funding_keys: RecentKeys[tuple[Symbol, Ms]] = RecentKeys()
         self.pulse = Pulse(clock)
 
     # --- what is known --------------------------------------------------------------
-
-    def order_by(self, cloid: Cloid | None, venue_id: int | None) -> Order | None:
-        """Find an order by either of its ids."""
-        if cloid is not None and cloid in self.orders:
-            return self.orders[cloid]
-        if venue_id is not None and venue_id in self._by_venue_id:
-            return self.orders.get(self._by_venue_id[venue_id])
-        return None
-
-    def open_orders(self, symbol: Symbol | None = None) -> tuple[Order, ...]:
-        """Orders of ours in no terminal state, oldest first."""
-        return tuple(
-            order
-            for order in self.orders.values()
-            if not order.status.terminal and symbol in (None, order.symbol)
-        )
-
-    def resting_stops(self, symbol: Symbol) -> tuple[Order, ...]:
-        """Stops that the venue itself showed resting (it named them), oldest first."""
-        return tuple(
-            order
-            for order in self.open_orders(symbol)
-            if order.leg is Leg.STOP
-            and order.status is OrderStatus.OPEN
-            and order.venue_id is not None
-        )
-
-    def next_attempt(self, trace_id: TraceId, leg: Leg) -> int:
-        """The next free number for an order of this trace and leg."""
-        used = [
-            order.attempt
-            for order in self.orders.values()
-            if order.trace_id == trace_id and order.leg is leg
-        ]
-        return max([self.first_attempt - 1, *used]) + 1
 
     def symbols(self) -> tuple[Symbol, ...]:
         """Symbols that are held, or will be if an entry on its way fills."""
@@ -195,18 +160,21 @@ class Books:
         """Set exposure aside for an entry on its way, and count it as an entry of this hour."""
         self.reservations[cloid] = reservation
         self.decided[reservation.symbol] = decided_bar
+        self._reserved_at[cloid] = self._clock.now()
         self.entry_times.append(self._clock.now())
-        self._rows.behind(
-            Changes(
-                state={
-                    f"decided:{reservation.symbol}": int(decided_bar),
-                    "entries": [int(at) for at in self.entry_times][-100:],
-                }
-            )
-        )
+        state = {f"decided:{reservation.symbol}": int(decided_bar), **self._entries()}
+        self._rows.behind(Changes(state=state))
 
-    def release(self, cloid: Cloid) -> None:
+    def release(self, cloid: Cloid, unfilled: bool = False) -> None:
+        """Give exposure back; an entry that came to nothing is no entry of this hour."""
         self.reservations.pop(cloid, None)
+        at = self._reserved_at.pop(cloid, None)
+        if unfilled and at is not None and at in self.entry_times:
+            self.entry_times.remove(at)
+            self._rows.behind(Changes(state=self._entries()))
+
+    def _entries(self) -> dict[str, object]:
+        return {"entries": [int(at) for at in self.entry_times][-100:]}
 
     def guard(self, guard: Guard) -> None:
         """Keep the state of care for a position."""
@@ -238,7 +206,9 @@ class Books:
         order = self.order_by(fill.cloid, fill.venue_id)
         ours = order is not None or life.is_ours(fill.cloid)
         if not ours and not self._reduces(fill):
-            self.safety.block(fill.symbol, f"foreign fill {fill.fill_id}: not an order of ours")
+            why = f"foreign fill {fill.fill_id}: not an order of ours"
+            self.safety.block(fill.symbol, why, BlockKind.FOREIGN_FILL)
+            self.in_doubt = True
             return False
         if order is not None and order.reduce_only and fill.symbol not in self.positions:
             # Its position is still to be told: the next question brings both in their order.
@@ -252,7 +222,8 @@ class Books:
             changed = (order,)
         held = self.positions.get(fill.symbol)
         if held is not None and self._reduces(fill) and fill.quantity > held.quantity:
-            self.safety.block(fill.symbol, f"foreign fill in {fill.fill_id}: more than we held")
+            why = f"foreign fill in {fill.fill_id}: more than we held"
+            self.safety.block(fill.symbol, why, BlockKind.FOREIGN_FILL)
             fill = own_share(fill, held)
         try:
             self._fold(fill, order, changed)
@@ -267,8 +238,8 @@ class Books:
         """A fill that fits no position of ours: kept as a row, and nothing is opened any more."""
         log.error("fill_not_folded", symbol=fill.symbol, fill_id=fill.fill_id, error=str(error))
         self._rows.behind(Changes(orders=changed, fills=(fill,)))
-        self.safety.block(fill.symbol, str(error))
-        self.safety.set_state(TradingState.HALTED, str(error))
+        self.safety.block(fill.symbol, str(error), BlockKind.NOT_FOLDED, str(fill.fill_id))
+        self.safety.tighten(TradingState.HALTED, str(error))
 
     def funded(self, funding: Funding) -> bool:
         """Fold one funding payment, once."""
@@ -301,6 +272,7 @@ class Books:
 
     def _fold(self, fill: Fill, order: Order | None, changed: tuple[Order, ...]) -> None:
         symbol = fill.symbol
+        self.last_fill_at = max(self.last_fill_at, fill.at)
         self.ledger = booked(self.ledger, (fill,))
         before = self.positions.get(symbol)
         position, trade = apply_fill(before, fill, self._opening(fill, order))
@@ -319,6 +291,7 @@ class Books:
                 flat=(symbol,) if trade is not None else (),
                 trades=(trade,) if trade is not None else (),
                 state=state or None,
+                breaker_events=self.safety.take_events(),
             )
         )
         self.pulse.beat()
@@ -381,20 +354,9 @@ class Books:
         count for nothing.
         """
         if life.counted(order):
-            self.release(order.cloid)
+            self.release(order.cloid, unfilled=order.filled == 0)
         plan = self.plans.get(order.symbol)
         unfilled = order.filled == 0 and order.symbol not in self.positions
         if unfilled and plan is not None and plan.entry_cloid == order.cloid:
             del self.plans[order.symbol]
             self._rows.behind(Changes(state={f"plan:{order.symbol}": None}))
-
-    def _keep(self, order: Order) -> None:
-        self.orders[order.cloid] = order
-        if order.venue_id is not None:
-            self._by_venue_id[order.venue_id] = order.cloid
-        while len(self.orders) > RECENT_ORDERS:
-            oldest = next(iter(self.orders.values()))
-            if not oldest.status.terminal:
-                break
-            del self.orders[oldest.cloid]
-            self._by_venue_id.pop(oldest.venue_id or -1, None)

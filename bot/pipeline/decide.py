@@ -6,10 +6,11 @@ Owns the order in which domain rules are applied to one symbol; awaits nothing, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from bot.domain.approval import Candidate, approve
-from bot.domain.council import convene
+from bot.domain.council import RULES_SEAT, convene, stands_in, weights_of
 from bot.domain.instrument import Instrument
 from bot.domain.portfolio import PortfolioView
 from bot.domain.proposal import NoProposal, Proposal, Rule, propose
@@ -18,9 +19,10 @@ from bot.domain.red_flags import effect, find
 from bot.domain.risk import RiskFacts, clear, room
 from bot.domain.scoring import score
 from bot.domain.sizing import Wish, reward_to_risk, size
-from bot.domain.snapshot import Snapshot, observe
+from bot.domain.snapshot import Reader, Snapshot, observe, read
 from bot.domain.types import (
     Abstention,
+    Action,
     Approved,
     Bars,
     Cleared,
@@ -37,10 +39,20 @@ from bot.domain.types import (
     Symbol,
     Timeframe,
     TraceId,
+    TradingState,
 )
+from bot.domain.worth import Price, worth_asking
 from bot.pipeline.policies import Policies
 
 DAY_MS = 86_400_000
+
+# Checks of the approval gate that no answer of a model can change.
+SETTLED_BEFORE = (
+    CheckCode.TIER,
+    CheckCode.HARD_RED_FLAG,
+    CheckCode.REGIME_FIT,
+    CheckCode.REPEATED_SIGNAL,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +79,15 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
+class Barred:
+    """What keeps the symbol or the account from any entry now."""
+
+    held: bool  # a position of the symbol is open
+    state: TradingState
+    breakers: tuple[str, ...]  # codes of those that are open
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """What the desk saw when it looked again; kept by value for replay."""
 
@@ -87,10 +108,15 @@ class Verdict:
 
 
 def see(
-    symbol: Symbol, bars: Mapping[Timeframe, Bars], market: Market, policies: Policies
+    symbol: Symbol,
+    bars: Mapping[Timeframe, Bars],
+    market: Market,
+    policies: Policies,
+    reader: Reader = read,
 ) -> Snapshot:
     """Compute what is known of a symbol. Raises ValueError without a decision bar."""
-    return observe(symbol, policies.timeframe, bars, market, policies.regime_timeframe)
+    wished = policies.regime_timeframe
+    return observe(symbol, policies.timeframe, bars, market, wished, reader)
 
 
 def think(snapshot: Snapshot, rules: Sequence[Rule], policies: Policies) -> Thought | Silence:
@@ -118,8 +144,48 @@ def day_range(snapshot: Snapshot) -> float:
 def decide(
     opinions: Sequence[Opinion], abstentions: Sequence[Abstention], policies: Policies
 ) -> Decision:
-    """Count the council's votes; weights are equal until calibration exists."""
-    return convene(opinions, abstentions, policies.seats, {}, policies.council)
+    """Count the council's votes; where no model was heard, the rules analyst's, marked so."""
+    if stands_in(opinions, policies.seats):
+        alone = (RULES_SEAT,)
+        said = convene(opinions, abstentions, alone, weights_of(alone), policies.council)
+        return replace(said, stand_in=True, why=f"rules analyst in place of the models: {said.why}")
+    weights = weights_of(policies.seats)
+    return convene(opinions, abstentions, policies.seats, weights, policies.council)
+
+
+def weigh(
+    thought: Thought,
+    preview: Intent | Refused,
+    repeated: bool,
+    asking_usd: Decimal,
+    barred: Barred,
+    policies: Policies,
+) -> tuple[Check, ...]:
+    """Whether a council is worth asking: what no answer can change, and the money of it.
+
+    `preview` is the size that the signal has without a council (`unasked`).
+    """
+    verdict = judge(thought, unasked(thought), preview, repeated, policies)
+    settled = tuple(check for check in verdict.checks if check.code in SETTLED_BEFORE)
+    price = Price(asking_usd, policies.sizing.taker_fee_frac)
+    return (*settled, *_bars(barred), worth_asking(thought.score, preview, price))
+
+
+def _bars(barred: Barred) -> tuple[Check, ...]:
+    """What the desk would refuse whatever a council says; it looks again all the same."""
+    state, active = barred.state.value, TradingState.ACTIVE.value
+    opens = state == active and not barred.breakers
+    note = "open breakers: " + (", ".join(barred.breakers) or "none")
+    return (
+        Check(CheckCode.TRADING_STATE, opens, state, active, "", note),
+        Check(CheckCode.POSITION_OPEN, not barred.held, note="one position a symbol"),
+    )
+
+
+def unasked(thought: Thought) -> Decision:
+    """The word of a council that agrees with the signal and wishes for nothing of its own."""
+    side = Action(thought.proposal.signal.side.value)
+    return Decision(side, min(max(thought.score.total / 100, 0.0), 1.0), True, (), (), "")
 
 
 def wish_of(thought: Thought, decision: Decision) -> Wish:
@@ -128,9 +194,13 @@ def wish_of(thought: Thought, decision: Decision) -> Wish:
     levels = snapshot.levels
     swing = levels.swing_low if signal.side is Side.LONG else levels.swing_high
     voices = [voice for voice in decision.opinions if voice.action == decision.action]
+    confidence = decision.confidence
+    if not all(voice.calibrated for voice in voices):
+        # Confidence lends leverage. An unmeasured one lends no more than the score does.
+        confidence = min(confidence, unasked(thought).confidence)
     return Wish(
         signal=signal,
-        confidence=decision.confidence,
+        confidence=confidence,
         regime=snapshot.regime.regime,
         atr=snapshot.now.atr or 0.0,
         swing=swing,
@@ -195,8 +265,7 @@ def settle(
 def look_again(wish: Wish, look: Look, policies: Policies) -> tuple[Check, ...]:
     """Whether the signal still lives and the price has not run away from it."""
     age_left = look.expires_at - look.facts.now
-    stop_price = wish.signal.stop_frac * look.decided_price
-    moved = abs(look.facts.market.mark - look.decided_price) / stop_price
+    moved = moved_r(wish, look.decided_price, look.facts.market.mark)
     return (
         Check(
             CheckCode.SIGNAL_AGE,
@@ -215,6 +284,11 @@ def look_again(wish: Wish, look: Look, policies: Policies) -> tuple[Check, ...]:
             "price moved since the decision",
         ),
     )
+
+
+def moved_r(wish: Wish, decided_price: float, mark: float) -> float:
+    """How far `mark` is from the price that was decided on, in stop distances of the signal."""
+    return abs(mark - decided_price) / (wish.signal.stop_frac * decided_price)
 
 
 def _mean(wishes: Sequence[float | None]) -> float | None:

@@ -20,6 +20,7 @@ from bot.domain.sizing import Wish
 from bot.domain.snapshot import Snapshot
 from bot.domain.types import Cleared, ExitReason, Intent, Ms, Symbol
 from bot.pipeline.account_view import account_view
+from bot.pipeline.asking import Asking
 from bot.pipeline.books import Books
 from bot.pipeline.correlate import Correlations
 from bot.pipeline.decide import Look, Verdict, settle
@@ -33,11 +34,16 @@ from bot.ports import Clock
 log = structlog.get_logger(__name__)
 
 ENTRY_LANE = 8  # spec 05, "The desk"
+BY_HAND = (ExitReason.MANUAL, ExitReason.FLATTEN)
+AGAIN_FIRST_S, AGAIN_MAX_S = 1.0, 8.0  # machine time between exits that the venue does not fill
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Offer:
-    """An approved wish on its way to the desk."""
+    """An approved wish on its way to the desk; with `asking`, by way of a person.
+
+    `bar_close`: of the newest bar seen since it was decided, where a person took their time.
+    """
 
     trail: Trail
     snapshot: Snapshot
@@ -45,6 +51,8 @@ class Offer:
     score: float
     decided_price: float
     expires_at: Ms
+    asking: Asking | None = None
+    bar_close: Ms | None = None
 
     @property
     def symbol(self) -> Symbol:
@@ -107,6 +115,7 @@ class Desk:
         self._entering = 0
         self._leaving: set[Symbol] = set()
         self._moving: set[Symbol] = set()
+        self._again: dict[Symbol, tuple[int, float]] = {}  # failed exits, and when to try again
         self._in_flight: set[asyncio.Task[None]] = set()
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
@@ -136,12 +145,15 @@ class Desk:
         books = self._books
         if symbol in self._leaving or symbol in books.gone or symbol not in books.positions:
             return
+        if reason not in BY_HAND and self._clock.monotonic() < self._again.get(symbol, (0, 0.0))[1]:
+            return  # refused a moment ago: each rung of the ladder costs a request
         self._exits.setdefault(symbol, reason)
         self._wake()
 
     def move_stop(self, symbol: Symbol, price: float) -> None:
         """Queue a new price for a position's stop; the newest wins."""
-        if symbol in self._moving or symbol not in self._books.positions:
+        gone = symbol in self._books.gone or symbol not in self._books.positions
+        if gone or symbol in self._moving:
             return
         self._moves[symbol] = price
         self._wake()
@@ -155,6 +167,10 @@ class Desk:
     def works_on(self, symbol: Symbol) -> bool:
         """Whether an order of this symbol is queued or in flight, so that a look is too early."""
         return symbol in self._exits or symbol in self._moves or self._symbols[symbol] > 0
+
+    def leaves(self, symbol: Symbol) -> bool:
+        """Whether an exit of this symbol is queued or in flight."""
+        return symbol in self._exits or symbol in self._leaving
 
     def flatten(self, reason: ExitReason) -> tuple[Symbol, ...]:
         """Queue the exit of every position."""
@@ -219,6 +235,8 @@ class Desk:
         return Job(symbol, self._leave(symbol, reason))
 
     def _next_defence(self) -> Job | None:
+        while self._defences and self.leaves(next(iter(self._defences))):
+            del self._defences[next(iter(self._defences))]
         if not self._defences:
             return None
         symbol = next(iter(self._defences))
@@ -226,6 +244,9 @@ class Desk:
         return Job(symbol, self._execution.defend(symbol))
 
     def _next_move(self) -> Job | None:
+        # A stop is not moved while its exit is on its way: it may be gone when the new one comes.
+        while self._moves and self.leaves(next(iter(self._moves))):
+            del self._moves[next(iter(self._moves))]
         if not self._moves:
             return None
         symbol = next(iter(self._moves))
@@ -292,7 +313,8 @@ class Desk:
         return Job(symbol, self._enter(offer, verdict.cleared))
 
     def _look(self, offer: Offer) -> Look | None:
-        facts = self._health.facts(offer.symbol, offer.snapshot.as_of)
+        newest = offer.bar_close or offer.snapshot.as_of
+        facts = self._health.facts(offer.symbol, newest)
         if facts is None:
             return None
         books = self._books
@@ -327,9 +349,14 @@ class Desk:
             flat = await self._execution.leave(symbol, reason)
         finally:
             self._leaving.discard(symbol)
-        if not flat:
-            log.error("exit_not_complete", symbol=symbol, reason=reason.value, action="asked again")
-            self._execution.doubt.set()
+        if flat:
+            self._again.pop(symbol, None)
+            return
+        tries = self._again.get(symbol, (0, 0.0))[0] + 1
+        wait_s = min(AGAIN_FIRST_S * 2.0 ** (tries - 1), AGAIN_MAX_S)
+        self._again[symbol] = (tries, self._clock.monotonic() + wait_s)
+        log.error("exit_not_complete", symbol=symbol, reason=reason.value, again_in_s=wait_s)
+        self._execution.doubt.set()
 
     async def _move(self, symbol: Symbol, price: float) -> None:
         try:

@@ -8,7 +8,7 @@ position (spec 05, "The desk").
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -27,12 +27,14 @@ from bot.domain.types import (
     ExitReason,
     Intent,
     Leg,
+    Market,
     Ms,
     Order,
     OrderStatus,
     Position,
     Symbol,
 )
+from bot.pipeline.blocks import BlockKind
 from bot.pipeline.books import Books
 from bot.pipeline.facts import Facts
 from bot.pipeline.plans import Plan
@@ -41,6 +43,11 @@ from bot.ports import Clock, Feed, Venue
 log = structlog.get_logger(__name__)
 
 NO_ANSWER = (TransientError, VenueRejected, AmbiguousOutcome)  # of a question: nothing is known
+
+# The venue's words for a market in which nothing can be opened for a while (hyperliquid.md 2.3, 9).
+SHUT = ("only post-only orders", "halted", "delisted", "open interest")
+# Its words for rules that are no longer those we know: szDecimals or the tick have changed.
+RULES = ("invalid size", "tick size", "invalid price")
 
 _Change = Callable[[Order, Ms], Order]
 
@@ -66,7 +73,7 @@ class Execution:
         feed: Feed,
         clock: Clock,
         facts: Facts,
-        instruments: Mapping[Symbol, Instrument],
+        instruments: MutableMapping[Symbol, Instrument],
         waits: Waits,
     ) -> None:
         self._venue = venue
@@ -77,6 +84,7 @@ class Execution:
         self._instruments = instruments
         self.waits = waits
         self.doubt = asyncio.Event()  # something must be asked at once
+        self.refusals: dict[Symbol, str] = {}  # the venue's last words on an order that reduces
 
     # --- entries ----------------------------------------------------------------------
 
@@ -102,12 +110,14 @@ class Execution:
             await self._books.write_ahead(orders, plan)
         except TransientError as error:
             log.warning("intent_not_durable", trace_id=intent.trace_id, error=str(error))
-            self._books.release(intent.cloid)
+            self._books.release(intent.cloid, unfilled=True)
             return Reason.NOT_DURABLE
         try:
             await self._venue.set_leverage(intent.symbol, intent.leverage)
         except NO_ANSWER as error:
             return self._not_sent(intent, f"leverage not set: {error}")
+        if shut := self._books.safety.shut(intent.symbol):
+            return self._kept_back(intent, shut)
         self._stamp(intent, life.sent)
         try:
             acks = await self._venue.submit(cleared)
@@ -128,16 +138,26 @@ class Execution:
 
     def _unknown_entry(self, intent: Intent, error: AmbiguousOutcome) -> Reason:
         self._stamp(intent, life.unknown)
-        self._books.safety.block(intent.symbol, f"unknown outcome of entry {intent.cloid}")
+        why = f"unknown outcome of entry {intent.cloid}"
+        self._books.safety.block(intent.symbol, why, BlockKind.UNKNOWN_ENTRY, intent.cloid)
         log.error("entry_unknown", trace_id=intent.trace_id, cloid=intent.cloid, error=str(error))
         self.doubt.set()
         return Reason.UNKNOWN_OUTCOME
+
+    def _kept_back(self, intent: Intent, why: str) -> Reason:
+        """Entries were closed while the row was written: the last door before the venue."""
+        log.warning("entry_kept_back", trace_id=intent.trace_id, why=why)
+        orders, now = tuple(self._books.orders[cloid] for cloid in _legs(intent)), self._clock.now()
+        self._books.follow_up(tuple(life.rejected(order, why, now) for order in orders))
+        return Reason.CLOSED_MEANWHILE
 
     def _not_sent(self, intent: Intent, why: str) -> Reason:
         log.warning("entry_rejected", trace_id=intent.trace_id, why=why)
         orders = tuple(self._books.orders[cloid] for cloid in _legs(intent))
         now = self._clock.now()
         self._books.follow_up(tuple(life.rejected(order, why, now) for order in orders))
+        if any(words in why.lower() for words in SHUT):
+            self._books.safety.block(intent.symbol, f"market shut: {why}", BlockKind.MARKET_SHUT)
         no_match = "could not immediately match" in why
         return Reason.NO_FILL if no_match else Reason.VENUE_REJECTED
 
@@ -277,17 +297,38 @@ class Execution:
             position = books.positions.get(symbol)
             if position is None:
                 return True
-            market = self._feed.market(symbol)
-            if market is None:
-                log.error("exit_without_price", symbol=symbol, reason=reason.value)
-                return False
+            market = self._feed.market(symbol) or await self._price_asked(symbol)
             attempt = books.next_attempt(position.trace_id, Leg.EXIT)
             instrument = self._instruments[symbol]
             intent = reduce(position, market, instrument, reason, attempt, slippage)
             order = await self._send_reducing(intent, position)
             if order is not None:
                 await self._fills_told(order)
+            elif any(words in self.refusals.get(symbol, "").lower() for words in RULES):
+                await self._renew_rules()
         return flat()
+
+    async def _price_asked(self, symbol: Symbol) -> Market | None:
+        """A price that no stream has told; without any, the exit goes by the entry price."""
+        try:
+            market = (await self._feed.markets()).get(symbol)
+        except NO_ANSWER as error:
+            log.warning("price_not_asked", symbol=symbol, error=str(error))
+            market = None
+        if market is None:
+            log.error("exit_without_price", symbol=symbol, action="measured from the entry price")
+        return market
+
+    async def _renew_rules(self) -> None:
+        """Ask for lots and ticks anew: the venue refuses what the known ones allow."""
+        try:
+            self._instruments.update(await self._feed.instruments())
+        except NO_ANSWER as error:
+            log.warning("rules_not_renewed", error=str(error))
+
+    def delisted(self) -> tuple[Symbol, ...]:
+        """Symbols that the venue has taken off its list."""
+        return tuple(sorted(s for s, rules in self._instruments.items() if rules.delisted))
 
     async def _fills_told(self, order: Order) -> None:
         """Wait for the fills of an exit that has traded; when the stream is late, ask."""
@@ -312,22 +353,27 @@ class Execution:
         try:
             acks = await self._venue.submit(cleared)
         except (VenueRejected, TransientError) as error:
-            log.warning("exit_rejected", leg=intent.leg.value, symbol=intent.symbol, why=str(error))
+            self._exit_refused(intent, str(error))
             self._books.follow_up((life.rejected(self._books.orders[cloid], str(error), now),))
             return None
         except AmbiguousOutcome as error:
             log.error("exit_unknown", leg=intent.leg.value, symbol=intent.symbol, error=str(error))
-            self._books.follow_up((life.unknown(self._books.orders[cloid], now),))
+            doubtful = life.unknown(self._books.orders[cloid], now)
+            expires = self._clock.wall() + self.waits.entry_life_ms  # it was signed before now
+            self._books.follow_up((replace(doubtful, expires_at=expires),))
             await self._clock.pause(self.waits.ask_after_s)
             return await self._ask(self._books.orders[cloid])
         for ack in acks:
             self._books.follow_up((life.acked(self._books.orders[ack.cloid], ack, now),))
         order = self._books.orders[cloid]
         if order.status is OrderStatus.REJECTED:
-            why = ", ".join(ack.error for ack in acks)
-            log.warning("exit_rejected", leg=intent.leg.value, symbol=intent.symbol, why=why)
+            self._exit_refused(intent, ", ".join(ack.error for ack in acks))
             return None
         return order
+
+    def _exit_refused(self, intent: Intent, why: str) -> None:
+        log.warning("exit_rejected", leg=intent.leg.value, symbol=intent.symbol, why=why)
+        self.refusals[intent.symbol] = why
 
     async def _ask(self, order: Order) -> Order | None:
         """Ask what became of a reduce-only order; None when the venue does not know it."""

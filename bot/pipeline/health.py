@@ -28,15 +28,22 @@ class Health:
         timeframe: Timeframe,
         backlog: Callable[[], int],
         speed: float | None,
+        volatility: Callable[[Symbol], float | None] = lambda _: None,
     ) -> None:
-        """`speed`: market seconds in one of the venue's; None: clocks are one, nothing to check."""
+        """`speed`: market seconds in one of the venue's; None: clocks are one, nothing to check.
+
+        `volatility`: a symbol's 1h ATR % over its median.
+        """
         self._feed = feed
         self._venue = venue
         self._clock = clock
         self._timeframe = timeframe
         self._backlog = backlog
         self._speed = speed
+        self._volatility = volatility
         self.skew_ms: int | None = None
+        self.in_step = True  # the books were compared with the venue not long ago
+        self.measured_at: float | None = None  # machine time of the last answer
 
     def facts(self, symbol: Symbol, last_close: Ms) -> RiskFacts | None:
         """The world as it is now; None without any price."""
@@ -50,9 +57,10 @@ class Health:
             mark_confirmed_age_s=round(self._feed.confirmed_age_s(symbol), 3),
             bar_age_ms=now - last_close,
             bar_length_ms=self._timeframe.ms,
-            venue_healthy=self._venue.healthy(),
+            venue_healthy=self._venue.healthy() and self.in_step,
             clock_skew_ms=self.skew_ms,
             trace_backlog=self._backlog(),
+            volatility_x=self._volatility(symbol),
         )
 
     async def measure(self) -> None:
@@ -60,6 +68,16 @@ class Health:
         if self._speed is None:
             return
         try:
+            asked_at = self._clock.monotonic()
             self.skew_ms = round(await self._venue.clock_skew_ms() / self._speed)
+            self.measured_at = asked_at
         except (TransientError, AmbiguousOutcome) as error:
             log.warning("clock_skew_not_measured", error=str(error))
+
+    def clocks_agree(self, since: float, limit_ms: int) -> bool:
+        """Whether the venue, asked after machine time `since`, had our time within the limit."""
+        if self._speed is None:
+            return True
+        if self.measured_at is None or self.skew_ms is None or self.measured_at < since:
+            return False
+        return abs(self.skew_ms) <= limit_ms

@@ -22,28 +22,33 @@ MAX_QUEUED = 5_000  # windows; beyond it the oldest go, and replay says they are
 
 
 class CandleKeeper:
-    """Queues new bars of each window; one service writes them behind the decision."""
+    """Queues what is new or different in each window; one service writes it behind the decision.
+
+    The venue corrects bars that were decided on already: the store has each as it was last
+    said, which is how the next decision sees it.
+    """
 
     def __init__(self, store: CandleStore, source: str, clock: Clock) -> None:
         self._store = store
         self._source = source
         self._clock = clock
-        self._last: dict[tuple[Symbol, Timeframe], int] = {}
+        self._last: dict[tuple[Symbol, Timeframe], Bars] = {}
+        self.corrected = 0  # bars that were stored and then said otherwise
         self._queue: deque[tuple[Symbol, Timeframe, Bars]] = deque()
         self._work = asyncio.Event()
         self._writing = asyncio.Lock()  # the stop flushes beside the service
         self.dropped = 0
 
     def saw(self, symbol: Symbol, timeframe: Timeframe, bars: Bars) -> None:
-        """Take a window; only bars newer than the last one seen are queued."""
+        """Take a window; bars that the last one had, as it had them, are not queued again."""
         if not len(bars):
             return
         key = (symbol, timeframe)
         last = self._last.get(key)
-        fresh = bars if last is None else bars[int(np.searchsorted(bars.ts, last, "right")) :]
+        fresh = bars if last is None else self._fresh(bars, last)
+        self._last[key] = bars
         if not len(fresh):
             return
-        self._last[key] = int(bars.ts[-1])
         self._queue.append((symbol, timeframe, fresh))
         if len(self._queue) > MAX_QUEUED:
             self._queue.popleft()
@@ -69,3 +74,18 @@ class CandleKeeper:
                 await self._store.put(self._source, symbol, timeframe, bars)
                 self._queue.popleft()
             self._work.clear()
+
+    def _fresh(self, bars: Bars, last: Bars) -> Bars:
+        """From the first bar on that is newer than the last window or differs from it."""
+        newer = int(np.searchsorted(bars.ts, last.ts[-1], "right"))
+        known = np.isin(bars.ts[:newer], last.ts)
+        before = np.searchsorted(last.ts, bars.ts[:newer][known])
+        same = np.ones(int(known.sum()), dtype=bool)
+        for name in ("open", "high", "low", "close", "volume"):
+            same &= getattr(bars, name)[:newer][known] == getattr(last, name)[before]
+        changed = np.flatnonzero(known)[~same]
+        if not len(changed):
+            return bars[newer:]
+        self.corrected += len(changed)
+        log.info("bars_corrected", bars=len(changed), first=int(bars.ts[changed[0]]))
+        return bars[int(changed[0]) :]

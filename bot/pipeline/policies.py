@@ -42,8 +42,10 @@ class Policies:
     protection: ProtectionPolicy
     breakers: BreakerLimits
     window_bars: int = WINDOW_BARS
+    prompt: str = ""  # version of the council's prompt; empty: no model is asked
     min_range_frac: float = 0.0  # 24 h range, (high - low) / low; scalper 0.03
     max_move_r: float = 0.5  # spec 05: price moved since the decision, in stop distances
+    models: tuple[str, ...] = ()  # "seat:model" of every model asked
 
     @property
     def timeframes(self) -> tuple[Timeframe, ...]:

@@ -6,21 +6,19 @@ entries and says so. A question that fails is no answer: nothing is concluded fr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
 
 from bot.domain import orders as life
+from bot.domain.errors import InvariantBroken
 from bot.domain.protection import protected
 from bot.domain.types import (
-    ZERO,
     Account,
     Cloid,
     ExitReason,
     Fill,
     Funding,
-    Leg,
     Ms,
     Order,
     OrderStatus,
@@ -30,19 +28,22 @@ from bot.domain.types import (
     TradingState,
     VenueOrder,
 )
+from bot.pipeline.blocks import BlockKind
 from bot.pipeline.books import Books
+from bot.pipeline.compare import Comparison
 from bot.pipeline.desk import Desk
 from bot.pipeline.execute import NO_ANSWER, Execution
 from bot.pipeline.facts import Facts
 from bot.pipeline.health import Health
-from bot.pipeline.recover import FILL_OVERLAP_MS
+from bot.pipeline.recover import FILL_OVERLAP_MS, IN_DOUBT
 from bot.ports import Clock, Venue
 
 log = structlog.get_logger(__name__)
 
 ABSENCE_MARGIN_MS = 5_000  # spec 05: absence is proved 5 s after expiresAfter
-FOREIGN, DRIFT = "foreign", "position drift"  # how such a block begins
-DRIFT_LOOKS = 3  # a fill may be on its way; only the third look is a verdict
+HOUR_MS = 3_600_000
+FUNDING_LATE_MS = 60_000  # recorded up to 1.4 s after the hour (hyperliquid.md 1.2)
+SHUT_S = 60.0  # how long a market is left alone that the venue closed to an order
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Cadence:
     every_s: float = 30.0
     doubt_s: float = 1.0
     naked_s: float = 10.0
+    late_s: float = 120.0  # without a comparison: the books are no ground to open anything on
 
 
 class Reconcile:
@@ -77,11 +79,17 @@ class Reconcile:
         self._clock = clock
         self._facts = facts
         self._cadence = cadence
-        self._drift: dict[Symbol, int] = {}
-        self._naked: dict[Symbol, float] = {}
+        self.comparison = Comparison(books, desk, clock, facts)
+        self.naked: dict[Symbol, float] = {}  # since when, machine s
+        self._funding_hour: int | None = None  # asked for up to it; None: to be asked
         self.last_at: float | None = None  # monotonic s of the last complete comparison
         self.account: Account | None = None
         self.foreign_orders = 0
+
+    @property
+    def in_step(self) -> bool:
+        """Whether the books were compared with the venue not long ago."""
+        return self._health.in_step
 
     # --- services ----------------------------------------------------------------------
 
@@ -99,6 +107,7 @@ class Reconcile:
                         self._books.told(order)
                     case Reconnected():
                         log.warning("stream_back", away_s=round(event.gap_s, 1))
+                        self._funding_hour = None
                         self._execution.doubt.set()
 
     def _ask_if_in_doubt(self) -> None:
@@ -115,7 +124,16 @@ class Reconcile:
             self._execution.doubt.clear()
             with self._clock.busy():
                 done = await self.step()
-            wait_s = self._cadence.every_s if done else self._cadence.doubt_s
+            wait_s = self._next_look() if done else self._cadence.doubt_s
+
+    def _next_look(self) -> float:
+        """Machine seconds: sooner than usual when an order in doubt can be settled by then."""
+        wall, soonest = self._clock.wall(), self._cadence.every_s
+        for order in self._books.open_orders():
+            if order.status in IN_DOUBT and order.expires_at is not None:
+                left_s = (order.expires_at + ABSENCE_MARGIN_MS - wall) / 1000
+                soonest = min(soonest, max(left_s, 0.0) + self._cadence.doubt_s)
+        return soonest
 
     async def start(self) -> None:
         """Compare until it worked once; nothing may be opened before."""
@@ -124,13 +142,18 @@ class Reconcile:
 
     async def step(self) -> bool:
         """One comparison; False when the venue could not be asked."""
-        blocked = dict(self._books.safety.blocked)
+        standing = self._books.safety.blocks.all()
         try:
             await self._fetch()
             account = await self._venue.account()
         except NO_ANSWER as error:
-            log.warning("not_reconciled", error=str(error))
-            return False
+            return self._failed(str(error))
+        except InvariantBroken as error:
+            self._books.safety.tighten(TradingState.HALTED, str(error))
+            return self._failed(str(error))
+        if account.at < self._books.last_fill_at:
+            # Its parts are not in step: what it says of positions is of before that fill.
+            return self._failed(f"the account is of {account.at}, a fill of later is known")
         await self._health.measure()
         self.account = account
         resting = {order.venue_id: order for order in account.orders}
@@ -138,11 +161,25 @@ class Reconcile:
             self._books.told(told)
         await self._settle_absent(resting)
         self._unblock_settled()
-        self._compare_positions(account, blocked)
+        self._unblock_markets()
+        if self.comparison.positions(account, standing):
+            self._execution.doubt.set()
+        self.comparison.balance(account)
         self._prove_stops(account)
         await self._cancel_strays(account)
         self.last_at = self._clock.monotonic()
+        self._health.in_step = True
         return True
+
+    def _failed(self, why: str) -> bool:
+        """Nothing is concluded; where it goes on for long, nothing is opened either."""
+        log.warning("not_reconciled", error=why)
+        at = self.last_at
+        if at is not None and self._clock.monotonic() - at > self._cadence.late_s:
+            if self._health.in_step:
+                log.error("reconciliation_late", error=why, action="no entries until it works")
+            self._health.in_step = False
+        return False
 
     # --- orders --------------------------------------------------------------------------
 
@@ -153,9 +190,14 @@ class Reconcile:
             books.filled(fill)
         newest = max((fill.at for fill in fills), default=books.fills_from)
         books.fills_from = Ms(max(books.fills_from, newest - FILL_OVERLAP_MS))
+        # Paid by the hour: the stream tells it, and one question after each hour makes sure.
+        hour = (self._clock.now() - FUNDING_LATE_MS) // HOUR_MS
+        if hour == self._funding_hour:
+            return
         for funding in await self._venue.funding_since(books.funding_from):
             books.funded(funding)
             books.funding_from = max(books.funding_from, funding.at)
+        self._funding_hour = hour
 
     async def _settle_absent(self, resting: dict[int, VenueOrder]) -> None:
         """Ask for each order that we think lives and the venue does not show."""
@@ -180,17 +222,30 @@ class Reconcile:
         return self._clock.wall() > expires + ABSENCE_MARGIN_MS
 
     def _unblock_settled(self) -> None:
-        """Open symbols again whose unknown entry is known now, whoever told us of it."""
-        safety = self._books.safety
-        for symbol, why in tuple(safety.blocked.items()):
-            for order in reversed(self._books.orders.values()):
-                if order.leg is not Leg.ENTRY or not why.endswith(order.cloid):
+        """Lift the blocks of unknown entries that are known now, whoever told us of them."""
+        blocks, orders = self._books.safety.blocks, self._books.orders
+        for symbol, standing in blocks.all().items():
+            for block in standing:
+                order = orders.get(Cloid(block.key))
+                if block.kind is not BlockKind.UNKNOWN_ENTRY or order is None:
                     continue
                 if order.status is not OrderStatus.UNKNOWN:
                     now, status = self._clock.now(), order.status.value
                     self._facts.tell("unknown_settled", now, cloid=order.cloid, status=status)
-                    safety.unblock(symbol)
-                break
+                    blocks.lift(symbol, block)
+
+    def _unblock_markets(self) -> None:
+        """A market that was shut is tried again after a while; a delisted one once it is listed."""
+        blocks, delisted = self._books.safety.blocks, self._execution.delisted()
+        for symbol in delisted:
+            blocks.put(symbol, BlockKind.DELISTED, "delisted at the venue")
+        now = self._clock.monotonic()
+        for symbol, standing in blocks.all().items():
+            for block in standing:
+                over = block.kind is BlockKind.MARKET_SHUT and now - block.since >= SHUT_S
+                listed = block.kind is BlockKind.DELISTED and symbol not in delisted
+                if over or listed:
+                    blocks.lift(symbol, block)
 
     async def _cancel_strays(self, account: Account) -> None:
         """Orders of ours that guard nothing go; orders of others are counted, never touched."""
@@ -216,55 +271,6 @@ class Reconcile:
             log.warning("cancel_failed", cloid=cloid, error=str(error))
             self._execution.doubt.set()
 
-    # --- positions -------------------------------------------------------------------------
-
-    def _compare_positions(self, account: Account, blocked: Mapping[Symbol, str]) -> None:
-        """`blocked`: as it was before the account was asked; what came since is not judged."""
-        held, drift = self._books.positions, self._drift
-        for symbol in sorted({*account.positions, *held, *drift, *blocked}):
-            position, there = held.get(symbol), account.positions.get(symbol)
-            ours = position.signed if position is not None else ZERO
-            theirs = there.signed_size if there is not None else ZERO
-            if ours == theirs:
-                self._agreed(symbol, blocked.get(symbol, ""))
-            elif not self._desk.works_on(symbol):
-                self._drifted(symbol, str(ours), str(theirs), foreign=position is None)
-                if there is None and self._drift[symbol] >= DRIFT_LOOKS:
-                    self._give_up(symbol, str(ours))
-
-    def _agreed(self, symbol: Symbol, why: str) -> None:
-        """Open a symbol again that was closed because of what is not ours."""
-        self._drift.pop(symbol, None)
-        self._books.gone.discard(symbol)
-        ended = why.startswith((FOREIGN, DRIFT)) and self._books.safety.blocked.get(symbol) == why
-        if ended:
-            self._books.safety.unblock(symbol)
-
-    def _drifted(self, symbol: Symbol, ours: str, theirs: str, foreign: bool) -> None:
-        """A difference may be a fill on its way; a position that is not ours blocks at once."""
-        looks = self._drift.get(symbol, 0) + 1
-        self._drift[symbol] = looks
-        kind = f"{FOREIGN} position" if foreign else DRIFT
-        why = f"{kind}: we hold {ours}, the venue says {theirs}"
-        if looks == DRIFT_LOOKS:
-            self._facts.tell("position_drift", self._clock.now(), symbol=symbol, why=why)
-        if looks < DRIFT_LOOKS:
-            self._execution.doubt.set()
-        if looks >= DRIFT_LOOKS or (foreign and symbol not in self._books.safety.blocked):
-            self._books.safety.block(symbol, why)
-
-    def _give_up(self, symbol: Symbol, ours: str) -> None:
-        """The venue holds nothing of what we hold, and no fill says why: a person must look.
-
-        Stops and exits for it could only be refused, each at the cost of a request.
-        """
-        if symbol in self._books.gone:
-            return
-        self._books.gone.add(symbol)
-        why = f"{symbol}: we hold {ours}, the venue nothing, and no fill explains it"
-        log.error("position_gone", symbol=symbol, held=ours, action="halted; look at the venue")
-        self._books.safety.set_state(TradingState.HALTED, why)
-
     # --- the stop proof -------------------------------------------------------------------
 
     def _prove_stops(self, account: Account) -> None:
@@ -277,22 +283,22 @@ class Reconcile:
             orders = [order for order in account.orders if order.symbol == symbol]
             proof = protected(position, orders, liquidation)
             if proof.ok:
-                self._naked.pop(symbol, None)
+                self.naked.pop(symbol, None)
             elif not self._desk.works_on(symbol):
                 self._repair(symbol, proof.verdict.value)
-        for symbol in [s for s in self._naked if s not in self._books.positions]:
-            del self._naked[symbol]
+        for symbol in [s for s in self.naked if s not in self._books.positions]:
+            del self.naked[symbol]
 
     def _repair(self, symbol: Symbol, verdict: str) -> None:
         now = self._clock.monotonic()
-        since = self._naked.setdefault(symbol, now)
+        since = self.naked.setdefault(symbol, now)
         self._execution.doubt.set()
         if now - since <= self._cadence.naked_s:
             log.error("stop_missing", symbol=symbol, verdict=verdict, action="placing it")
             self._desk.defend(symbol)
             return
         why = f"{symbol}: no stop rests at the venue after {now - since:.0f} s ({verdict})"
-        self._books.safety.set_state(TradingState.HALTED, why)
+        self._books.safety.tighten(TradingState.HALTED, why)
         self._desk.close(symbol, ExitReason.UNPROTECTED)
 
 

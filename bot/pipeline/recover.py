@@ -13,6 +13,7 @@ from bot.domain import orders as life
 from bot.domain.portfolio import Ledger, Reservation
 from bot.domain.protection import guard_for, guard_from_mapping
 from bot.domain.types import Leg, Ms, Order, OrderStatus, Symbol, TraceId
+from bot.pipeline.blocks import BlockKind
 from bot.pipeline.books import Books
 from bot.pipeline.plans import plan_from_mapping
 from bot.ports import Recovered
@@ -39,7 +40,7 @@ def restore(
     """
     books.remember(tuple(past))
     state = recovered.state
-    books.safety.recover(state)
+    books.safety.recover(state, recovered.breaker_events)
     books.first_attempt = ATTEMPTS_A_LIFE * lives(recovered)
     baseline = state.get("baseline")
     books.ledger = Ledger(
@@ -59,7 +60,7 @@ def restore(
             books.remember((doubtful,))
             if order.leg is Leg.ENTRY:
                 why = f"unknown outcome of entry {order.cloid}"
-                books.safety.block(order.symbol, why)
+                books.safety.block(order.symbol, why, BlockKind.UNKNOWN_ENTRY, order.cloid)
                 books.reservations[order.cloid] = _reservation(books, order)
         else:
             books.remember((order,))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -15,32 +16,24 @@ from bot.domain.errors import TransientError
 from bot.domain.instrument import Instrument
 from bot.domain.proposal import Rule
 from bot.domain.reasons import Reason, Stage
-from bot.domain.sizing import size
-from bot.domain.snapshot import Snapshot, window_hash
-from bot.domain.types import (
-    Abstention,
-    Bars,
-    Decision,
-    Market,
-    Ms,
-    Opinion,
-    Question,
-    Rejected,
-    Side,
-    Symbol,
-    Timeframe,
-)
-from bot.pipeline.account_view import account_view
+from bot.domain.snapshot import Snapshot
+from bot.domain.types import Bars, Market, Ms, Symbol, Timeframe
+from bot.pipeline.approvals import Approvals
 from bot.pipeline.books import Books
 from bot.pipeline.correlate import Correlations
-from bot.pipeline.decide import Silence, Thought, decide, judge, see, think, wish_of
-from bot.pipeline.desk import Desk, Offer
+from bot.pipeline.council import Council
+from bot.pipeline.decide import Silence, Thought, see, think
+from bot.pipeline.desk import Offer
 from bot.pipeline.facts import Facts
+from bot.pipeline.judgement import Judgement
 from bot.pipeline.keep import CandleKeeper
 from bot.pipeline.policies import Policies
 from bot.pipeline.scan import Scan
+from bot.pipeline.sessions import Session, Sessions
+from bot.pipeline.sight import Sight
 from bot.pipeline.trace import TraceBook, Trail
-from bot.ports import Clock, Feed, Seat
+from bot.pipeline.turbulence import Turbulence
+from bot.ports import Clock, Feed
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +43,6 @@ class RoadOptions:
     """Machine seconds."""
 
     gather_s: float = 5.0  # spec 05: proposals arrive best first once all have answered, or then
-    council_deadline_s: float = 60.0
 
 
 class Road:
@@ -62,10 +54,10 @@ class Road:
         clock: Clock,
         feed: Feed,
         scan: Scan,
-        seats: Sequence[Seat],
+        council: Council,
         rules: Sequence[Rule],
         policies: Policies,
-        desk: Desk,
+        approvals: Approvals,
         books: Books,
         traces: TraceBook,
         keeper: CandleKeeper,
@@ -73,42 +65,72 @@ class Road:
         instruments: Mapping[Symbol, Instrument],
         facts: Facts,
         options: RoadOptions,
+        turbulence: Turbulence | None = None,
     ) -> None:
         self._clock = clock
         self._feed = feed
         self._scan = scan
-        self._seats = seats
+        self._council = council
+        self._chamber = council.chamber
         self._rules = rules
         self._policies = policies
-        self._desk = desk
+        self._approvals = approvals
         self._books = books
         self._traces = traces
         self._keeper = keeper
         self._correlations = correlations
+        self._turbulence = turbulence or Turbulence()
         self._instruments = instruments
         self._facts = facts
         self._options = options
         self._seen: dict[Symbol, Ms] = {}
-        self._acted: dict[tuple[Symbol, Side, str], Ms] = {}
+        self._under_way: dict[Symbol, asyncio.Task[Offer | Session | None]] = {}
         self._focused: tuple[Symbol, ...] = ()
+        self._sight = Sight()
+        self._turn = asyncio.Lock()
         self._fresh = 0  # symbols with a new candle in this cycle
+        self._sessions = Sessions(self._chamber, traces, approvals.offer, options.gather_s)
+        self._judgement = Judgement(
+            clock=clock,
+            council=council,
+            books=books,
+            policies=policies,
+            instruments=instruments,
+            newest=self._seen.get,
+        )
         self.cycles = 0
 
     async def run(self) -> None:
-        """Service: one cycle after the other."""
-        while True:
-            symbols = await self._scan.due()
-            with self._clock.busy():
-                await self.cycle(symbols)
+        """Service: one cycle after the other; sessions and stragglers run beside them."""
+        async with self._chamber.open():
+            while True:
+                symbols = await self._scan.due()
+                with self._clock.busy():
+                    await self.cycle(symbols)
 
     async def cycle(self, symbols: Sequence[Symbol]) -> None:
-        """Look at all symbols at once; offer the best first, stragglers as they come."""
+        """Look at all symbols at once; offer the best first, stragglers as they come.
+
+        Ends when all that need no council have answered, or after the gathering time. Called
+        by itself, outside of `run`, it ends when everything that it began has ended.
+        """
+        if self._chamber.is_open:
+            await self._go_round(symbols)
+            return
+        async with self._chamber.open():
+            await self._go_round(symbols)
+            await self._chamber.settled()
+
+    async def _go_round(self, symbols: Sequence[Symbol]) -> None:
         self.cycles += 1
         self._fresh = 0
         started = self._clock.monotonic()
-        async with asyncio.TaskGroup() as group:
-            journeys = [group.create_task(self.travel(symbol)) for symbol in symbols]
-            await self._offer_best_first(journeys)
+        journeys = []
+        for symbol in symbols:
+            if symbol not in self._under_way:  # a straggler of an earlier cycle still is
+                journeys.append(self._set_out(symbol))
+                await asyncio.sleep(0)  # all that is ready runs in one turn of the loop
+        await self._offer_best_first(journeys)
         await self._focus_on_held()
         self._facts.tell(
             "cycle_done",
@@ -116,20 +138,36 @@ class Road:
             number=self.cycles,
             symbols=len(symbols),
             new_candles=self._fresh,
+            before_council=len(self._sessions.waiting),
             machine_s=round(self._clock.monotonic() - started, 4),
         )
 
-    async def _offer_best_first(self, journeys: Sequence[asyncio.Task[Offer | None]]) -> None:
+    def _set_out(self, symbol: Symbol) -> asyncio.Task[Offer | Session | None]:
+        journey = self._chamber.spawn(self.travel(symbol))
+        self._under_way[symbol] = journey
+        journey.add_done_callback(lambda _: self._under_way.pop(symbol, None))
+        return journey
+
+    async def _offer_best_first(
+        self, journeys: Sequence[asyncio.Task[Offer | Session | None]]
+    ) -> None:
         if not journeys:
             return
         done, late = await asyncio.wait(journeys, timeout=self._options.gather_s)
-        found = [offer for journey in done if (offer := journey.result()) is not None]
-        for offer in sorted(found, key=lambda o: (-o.score, o.symbol)):
-            self._desk.offer(offer)
+        self._take([journey.result() for journey in journeys if journey in done])
+        if late:
+            self._chamber.spawn(self._take_stragglers(late))
+
+    async def _take_stragglers(self, late: set[asyncio.Task[Offer | Session | None]]) -> None:
         for journey in asyncio.as_completed(late):
-            straggler = await journey
-            if straggler is not None:
-                self._desk.offer(straggler)
+            self._take([await journey])
+
+    def _take(self, found: Sequence[Offer | Session | None]) -> None:
+        """Offer what is decided, best first; put the rest before the council."""
+        offers = [one for one in found if isinstance(one, Offer)]
+        for offer in sorted(offers, key=lambda o: (-o.score, o.symbol)):
+            self._approvals.offer(offer)
+        self._sessions.open([one for one in found if isinstance(one, Session)])
 
     async def _focus_on_held(self) -> None:
         """Open positions get the top of the book; for the rest the venue's estimate will do."""
@@ -138,8 +176,11 @@ class Road:
             self._focused = held
             await self._feed.focus(held)
 
-    async def travel(self, symbol: Symbol) -> Offer | None:
-        """Take one symbol down the road; None where it ended, and its trace says why."""
+    async def travel(self, symbol: Symbol) -> Offer | Session | None:
+        """Take one symbol down the road; None where it ended, and its trace says why.
+
+        A session where models are to be asked: the road goes on without them.
+        """
         with self._clock.busy():
             window = await self._windows(symbol)
             try:
@@ -147,23 +188,36 @@ class Road:
             except TransientError as error:
                 log.warning("trace_not_opened", symbol=symbol, error=str(error))
                 return None
-            offer = await self._think_through(symbol, window, trail)
+            thought = await self._think_in_turn(symbol, window, trail)
+            if thought is None:
+                return None
+            question = self._judgement.question(thought, trail)
+            if question is None:
+                self._traces.close(trail)
+                return None
+            hearing = partial(self._judgement.hear, thought, question, trail)
+            if not self._council.at_once:
+                return Session(symbol, trail, hearing)
+            offer = await hearing()
             if offer is None:
                 self._traces.close(trail)
-            await asyncio.sleep(0)  # yield after each symbol (spec 05, "The process")
             return offer
 
-    async def _think_through(
+    async def _think_in_turn(
         self, symbol: Symbol, window: Mapping[Timeframe, Bars], trail: Trail
-    ) -> Offer | None:
-        snapshot = self._observe(symbol, window, trail)
-        if snapshot is None:
-            return None
-        thought = self._propose(snapshot, trail)
-        if thought is None:
-            return None
-        decision = await self._deliberate(thought, trail)
-        return self._approve(thought, decision, trail)
+    ) -> Thought | None:
+        """Compute what one symbol says, one symbol a turn of the loop.
+
+        A plain yield after each would not do: the loop runs all tasks that are ready before
+        it looks at a socket again, and after a candle's close that is every symbol.
+        """
+        async with self._turn:
+            snapshot = self._observe(symbol, window, trail)
+            thought = self._propose(snapshot, trail) if snapshot is not None else None
+            if thought is None:
+                self._traces.close(trail)
+            await asyncio.sleep(0)  # with the turn held: the next one begins after the sockets
+            return thought
 
     # --- the stages ----------------------------------------------------------------------
 
@@ -207,12 +261,15 @@ class Road:
                 trail.end(Reason.STALE_DATA)
                 return None
             self._seen[symbol] = close
+            self._approvals.saw(symbol, close)
             self._fresh += 1
-            snapshot = see(symbol, window, market, self._policies)
+            reader = self._sight.reader(symbol)
+            snapshot = see(symbol, window, market, self._policies, reader)
             for seen_frame, bars in snapshot.bars.items():
                 self._keeper.saw(symbol, seen_frame, bars)
             self._correlations.saw(symbol, snapshot.decision)
-            trail.note("inputs", _inputs(snapshot, market))
+            self._turbulence.saw(symbol, snapshot.bars)
+            trail.note("inputs", _inputs(snapshot, market, self._sight))
             trail.note("seen", {"regime": snapshot.regime, "indicators": snapshot.indicators})
             trail.describe(regime=snapshot.regime.regime.value)
             return snapshot
@@ -243,71 +300,15 @@ class Road:
                 return None
             return thought
 
-    async def _deliberate(self, thought: Thought, trail: Trail) -> Decision:
-        """Ask every seat at once under one deadline; a late one abstains."""
-        with trail.at(Stage.DELIBERATE):
-            question = Question(thought.proposal.signal, thought.score, thought.flags)
-            answers = await asyncio.gather(*(self._ask(seat, question) for seat in self._seats))
-            opinions = [answer for answer in answers if isinstance(answer, Opinion)]
-            abstentions = [answer for answer in answers if isinstance(answer, Abstention)]
-            trail.note("answers", {"opinions": opinions, "abstentions": abstentions})
-            decision = decide(opinions, abstentions, self._policies)
-            trail.note("decision", decision)
-            return decision
 
-    async def _ask(self, seat: Seat, question: Question) -> Opinion | Abstention:
-        try:
-            async with asyncio.timeout(self._options.council_deadline_s):
-                return await seat.ask(question)
-        except TimeoutError:
-            limit = self._options.council_deadline_s
-            return Abstention(seat.name, "timeout", f"no answer within {limit:g} s")
-        except Exception as error:
-            # A border by design: one voice that fails is an abstention, never the cycle's end.
-            log.exception("seat_failed", seat=seat.name)
-            return Abstention(seat.name, "error", type(error).__name__)
-
-    def _approve(self, thought: Thought, decision: Decision, trail: Trail) -> Offer | None:
-        with trail.at(Stage.APPROVE):
-            snapshot, signal = thought.snapshot, thought.proposal.signal
-            wish = wish_of(thought, decision)
-            capital = account_view(self._books, self._clock.now()).capital
-            preview = size(
-                wish,
-                self._instruments[snapshot.symbol],
-                snapshot.market,
-                capital,
-                self._policies.sizing,
-                trail.id,
-            )
-            key = (signal.symbol, signal.side, signal.strategy)
-            repeated = self._acted.get(key, 0) > snapshot.as_of
-            verdict = judge(thought, decision, preview, repeated, self._policies)
-            instrument = self._instruments[snapshot.symbol]
-            asked = {"capital": capital, "repeated": repeated, "instrument": instrument}
-            trail.note("approval", {"asked": asked, "preview": preview, "verdict": verdict})
-            if isinstance(verdict, Rejected):
-                trail.end(_why_rejected(decision), Stage.APPROVE)
-                return None
-            expires = Ms(snapshot.as_of + snapshot.timeframe.ms)
-            self._acted[key] = expires
-            return Offer(trail, snapshot, wish, thought.score.total, snapshot.market.mark, expires)
-
-
-def _inputs(snapshot: Snapshot, market: Market) -> dict[str, object]:
+def _inputs(snapshot: Snapshot, market: Market, sight: Sight) -> dict[str, object]:
     windows = {
         frame.value: {
             "first": int(bars.ts[0]),
             "last": int(bars.ts[-1]),
             "bars": len(bars),
-            "hash": window_hash(bars),
+            "hash": sight.digest(snapshot.symbol, frame, bars),
         }
         for frame, bars in snapshot.bars.items()
     }
     return {"market": market, "windows": windows}
-
-
-def _why_rejected(decision: Decision) -> Reason:
-    if not decision.quorum_met:
-        return Reason.NO_QUORUM
-    return Reason.HOLD if decision.action.value == "HOLD" else Reason.REJECTED

@@ -68,7 +68,7 @@ def _unfit(
     instruments: Mapping[Symbol, Instrument],
     markets: Mapping[Symbol, Market],
 ) -> str:
-    if symbol in policy.exclude:
+    if symbol.upper() in {name.upper() for name in policy.exclude}:
         return "excluded by EXCLUDE_SYMBOLS"
     instrument, market = instruments.get(symbol), markets.get(symbol)
     if instrument is None or market is None:

@@ -70,6 +70,10 @@ class Trail:
             spent = (self._clock.monotonic() - started) * 1000
             self._durations[stage] = self._durations.get(stage, 0.0) + round(spent, 3)
 
+    def spent(self, what: str, ms: float) -> None:
+        """Keep machine ms that belong to no stage of ours, beside the stages'."""
+        self._durations[what] = round(self._durations.get(what, 0.0) + ms, 3)
+
     def end(self, reason: Reason, stage: Stage | None = None) -> Reason:
         """Say where and why the road ended (a later stage may say it again)."""
         self.stage = stage or self.stage

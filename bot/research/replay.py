@@ -14,8 +14,13 @@ from typing import TypeVar, cast
 from pydantic import TypeAdapter
 
 from bot.domain import canonical
+from bot.domain.answer import Answer, confirmed
+from bot.domain.approval import needs_person
+from bot.domain.brief import brief_of
 from bot.domain.errors import ConfigError
+from bot.domain.evidence import hear
 from bot.domain.instrument import Instrument
+from bot.domain.model_answer import AnswerError
 from bot.domain.proposal import Rule
 from bot.domain.sizing import size
 from bot.domain.snapshot import Snapshot, window_hash
@@ -23,12 +28,14 @@ from bot.domain.types import (
     Abstention,
     Approved,
     Bars,
+    Brief,
     Market,
     Ms,
     Opinion,
     Timeframe,
 )
 from bot.pipeline.decide import (
+    Barred,
     Look,
     Silence,
     Thought,
@@ -37,16 +44,32 @@ from bot.pipeline.decide import (
     see,
     settle,
     think,
+    unasked,
+    weigh,
     wish_of,
 )
 from bot.pipeline.policies import Policies
 from bot.ports import CandleStore, TraceRecord
 
 T = TypeVar("T")
+_NOTHING: tuple[object, ...] = (None, "", False, [])
 Body = Mapping[str, object]
 
 # Sections in the order of the road; what comes after an answer that differs differs too.
-SECTIONS = ("seen", "proposal", "flags", "score", "decision", "approval", "desk")
+SECTIONS = (
+    "seen",
+    "proposal",
+    "flags",
+    "score",
+    "worth",
+    "prompt",
+    "answers",
+    "decision",
+    "approval",
+    "desk",
+)
+
+VOICES = ("answers", "decision")  # whose fields grew after the first traces were written
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +117,8 @@ def replay(
         done.append(section)
         recorded = _plain(body[section])
         again = _plain(recomputed.get(section))
+        if section in VOICES:
+            again = _as_old_as(recorded, again)
         if canonical.dumps(recorded) != canonical.dumps(again):
             path, old, new = first_difference(recorded, again, section)
             return Replayed(tuple(done), path, old, new)
@@ -115,9 +140,45 @@ def _recompute(
         out["proposal"] = thought.found
         return out
     out |= {"proposal": thought.proposal, "flags": thought.flags, "score": thought.score}
+    brief = brief_of(thought.proposal, thought.score, thought.flags, snapshot)
+    if "worth" in body:
+        out["worth"] = _weighed(record, thought, policies)
+    if "prompt" in body:
+        out["prompt"] = {"version": policies.prompt, "facts": brief.facts}
     if "answers" in body:
+        out["answers"] = _heard(body, brief)
         _recompute_gates(record, snapshot, thought, policies, out)
     return out
+
+
+def _weighed(record: TraceRecord, thought: Thought, policies: Policies) -> Mapping[str, object]:
+    """Whether asking was worth it, from what the account and the prices were."""
+    asked = cast(Body, _at(record.body, "worth", "asked"))
+    instrument = _revive(Instrument, asked["instrument"])
+    capital, cost = Decimal(str(asked["capital"])), Decimal(str(asked["asking_usd"]))
+    wish, market = wish_of(thought, unasked(thought)), thought.snapshot.market
+    preview = size(wish, instrument, market, capital, policies.sizing, record.trace_id)
+    barred = _revive(Barred, asked["barred"])
+    checks = weigh(thought, preview, asked["repeated"] is True, cost, barred, policies)
+    return {"asked": asked, "preview": preview, "checks": checks}
+
+
+def _heard(body: Body, brief: Brief) -> Mapping[str, object]:
+    """The answers once more from their texts; what has no text is taken as it stands."""
+    opinions = _revive(tuple[Opinion, ...], _at(body, "answers", "opinions"))
+    abstentions = _revive(tuple[Abstention, ...], _at(body, "answers", "abstentions"))
+    return {"opinions": [_again(one, brief) for one in opinions], "abstentions": abstentions}
+
+
+def _again(opinion: Opinion, brief: Brief) -> Opinion | Abstention:
+    """Read, check and bound a stored answer as the council did."""
+    if not opinion.text:
+        return opinion
+    kept = opinion.attempts
+    try:
+        return hear(opinion.seat, opinion.text, brief, attempts=kept, from_cache=opinion.from_cache)
+    except AnswerError as error:
+        return Abstention(opinion.seat, error.kind.value, error.detail)
 
 
 def _recompute_gates(
@@ -132,18 +193,41 @@ def _recompute_gates(
     abstentions = _revive(tuple[Abstention, ...], _at(body, "answers", "abstentions"))
     decision = decide(opinions, abstentions, policies)
     out["decision"] = decision
-    asked = cast(Body, _at(body, "approval", "asked"))
+    approval = cast(Body, body["approval"])
+    asked = cast(Body, approval["asked"])
     instrument = _revive(Instrument, asked["instrument"])
     wish = wish_of(thought, decision)
     capital = Decimal(str(asked["capital"]))
     preview = size(wish, instrument, snapshot.market, capital, policies.sizing, record.trace_id)
     verdict = judge(thought, decision, preview, asked["repeated"] is True, policies)
-    out["approval"] = {"asked": asked, "preview": preview, "verdict": verdict}
+    told: dict[str, object] = {}
+    if isinstance(verdict, Approved) and needs_person(thought.score.tier, policies.approval):
+        # The person's word is an input; a trace without it differs, as it must.
+        told["answer"] = approval.get("answer")
+        if told["answer"] is not None:
+            verdict = confirmed(verdict, _revive(Answer, told["answer"]))
+    out["approval"] = {"asked": asked, "preview": preview, "verdict": verdict, **told}
     if "desk" in body and isinstance(verdict, Approved):
         look = _revive(Look, _at(body, "desk", "look"))
         rule = _revive(Instrument, _at(body, "desk", "instrument"))
         again = settle(wish, look, rule, policies, record.trace_id)
         out["desk"] = {"look": look, "instrument": rule, "verdict": again}
+
+
+def _as_old_as(recorded: object, again: object) -> object:
+    """Leave out fields that are younger than the trace and hold nothing.
+
+    A field added with an empty default changes no decision; one that holds something does.
+    """
+    if isinstance(recorded, dict) and isinstance(again, dict):
+        return {
+            key: _as_old_as(recorded.get(key), value)
+            for key, value in again.items()
+            if key in recorded or value not in _NOTHING
+        }
+    if isinstance(recorded, list) and isinstance(again, list) and len(recorded) == len(again):
+        return [_as_old_as(old, new) for old, new in zip(recorded, again, strict=True)]
+    return again
 
 
 def first_difference(recorded: object, again: object, path: str) -> tuple[str, object, object]:

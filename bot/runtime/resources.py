@@ -6,31 +6,42 @@ Refuses to judge them.
 from __future__ import annotations
 
 import asyncio
+import sys
+from bisect import bisect_left
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
 SAMPLE_S = 0.05
 KEPT = 1200  # one minute of samples
+BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)  # of the histogram, upper ones
 
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How late the loop woke us over the last minute, ms."""
+    """How late the loop woke us over the last minute, ms.
+
+    `histogram` counts all samples since the start, by upper bound ("5": over 2 and up to 5 ms;
+    "more": over the last bound). It is not cumulative.
+    """
 
     samples: int
     p50_ms: float
     p95_ms: float
     p99_ms: float
     max_ms: float
+    histogram: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """One sample. `cpu_percent` is of one core, since the last sample."""
+    """One sample. `cpu_percent` is of one core, since the last sample; MB are 10^6 bytes."""
 
     rss_mb: float
+    peak_rss_mb: float | None  # since the start; None where the system does not say
     cpu_percent: float
     threads: int
     open_files: int
@@ -46,6 +57,7 @@ class LoopLag:
 
     def __init__(self) -> None:
         self._late_s: deque[float] = deque(maxlen=KEPT)
+        self._counts = [0] * (len(BOUNDS_MS) + 1)
 
     async def run(self) -> None:
         """Sample for ever."""
@@ -62,6 +74,7 @@ class LoopLag:
     def note(self, late_s: float) -> None:
         """Keep a sample, seconds; the oldest goes when there are 1200."""
         self._late_s.append(max(0.0, late_s))
+        self._counts[bisect_left(BOUNDS_MS, late_s * 1000)] += 1
 
     def view(self) -> Lag:
         """Quantiles (nearest rank) of what is kept; zeros before the first sample."""
@@ -72,7 +85,12 @@ class LoopLag:
         def at(share: float) -> float:
             return round(ranked[min(int(share * len(ranked)), len(ranked) - 1)] * 1000, 3)
 
-        return Lag(len(ranked), at(0.50), at(0.95), at(0.99), at(1.0))
+        return Lag(len(ranked), at(0.50), at(0.95), at(0.99), at(1.0), self.histogram())
+
+    def histogram(self) -> Mapping[str, int]:
+        """Samples since the start by upper bound in ms."""
+        names = (*(str(bound) for bound in BOUNDS_MS), "more")
+        return dict(zip(names, self._counts, strict=True))
 
 
 class ResourceMeter:
@@ -89,8 +107,20 @@ class ResourceMeter:
         with process.oneshot():
             return Resources(
                 rss_mb=round(process.memory_info().rss / 1e6, 1),
+                peak_rss_mb=_peak_mb(),
                 cpu_percent=process.cpu_percent(None),
                 threads=process.num_threads(),
                 open_files=process.num_fds(),
                 loop_lag=self._lag.view(),
             )
+
+
+def _peak_mb() -> float | None:
+    """The kernel's own high-water mark; Linux alone tells it of a process that still runs."""
+    if sys.platform != "linux":
+        return None
+    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").split("\n"):
+        name, _, value = line.partition(":")
+        if name == "VmHWM":
+            return round(int(value.split()[0]) * 1024 / 1e6, 1)
+    return None

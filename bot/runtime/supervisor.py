@@ -26,6 +26,7 @@ STAGES_LIMIT_S = 8.0  # what the stages may ask for together; the rest is for ca
 CANCEL_LIMIT_S = 1.0  # for one service to end once cancelled
 RESTART_WINDOW_S = 3600.0
 LONGEST_BACKOFF_S = 60.0
+SAME_SIGNAL_S = 0.5  # `make` hands on what the whole process group was sent: one wish, twice
 CRASHED = 1
 
 
@@ -92,7 +93,8 @@ class Supervisor:
     """Starts services in the order of `add`, and stops them in reverse.
 
     `stopping` is set when a stop is asked for. The stages of `on_stop` run first, while all
-    services still live. A second signal ends everything at once, without the stages.
+    services still live. A second signal ends everything at once, without the stages; the same
+    one again within `same_signal_s` of machine time is the first one, handed on by somebody.
     """
 
     def __init__(
@@ -100,11 +102,14 @@ class Supervisor:
         clock: Clock,
         *,
         stop_limit_s: float = STOP_LIMIT_S,
+        same_signal_s: float = SAME_SIGNAL_S,
         last_resort: Callable[[tuple[str, ...]], None] = end_at_once,
     ) -> None:
         self.stopping = asyncio.Event()
         self._clock = clock
         self._stop_limit_s = stop_limit_s
+        self._same_signal_s = same_signal_s
+        self._signal: tuple[int, float] | None = None  # the first one, and when
         self._last_resort = last_resort
         self._services: list[Service] = []
         self._states: dict[str, ServiceState] = {}
@@ -252,25 +257,33 @@ class Supervisor:
     # --- stopping -------------------------------------------------------------------
 
     def _signalled(self, number: int) -> None:
-        name = signal.Signals(number).name
-        if not self.stopping.is_set():
-            self.request_stop(why=name)
+        name, now = signal.Signals(number).name, asyncio.get_running_loop().time()
+        if self._signal is None:
+            self._signal = number, now
+            if not self.stopping.is_set():
+                self.request_stop(why=name)
+                return
+        elif number == self._signal[0] and now - self._signal[1] < self._same_signal_s:
             return
         log.warning("stopping_at_once", why=f"{name} again", note="stops rest at the venue")
         self._exit_code = self._exit_code or 128 + number  # the shell's convention
         self._leave.set()
 
     async def _stop_in_order(self) -> None:
+        """Run the stages; what one leaves of its time the next may use, on a slow disk say."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
         for stage in self._stages:
-            await self._run_stage(stage)
+            due += stage.limit_s
+            await self._run_stage(stage, due)
         for service in reversed(self._services):
             task = self._tasks[service.name]
             task.cancel()
             await asyncio.wait({task}, timeout=CANCEL_LIMIT_S)
 
-    async def _run_stage(self, stage: _Stage) -> None:
+    async def _run_stage(self, stage: _Stage, due: float) -> None:
         try:
-            async with asyncio.timeout(stage.limit_s):
+            async with asyncio.timeout_at(due):
                 await stage.run()
         except TimeoutError:
             log.error("stop_stage_late", stage=stage.name, limit_s=stage.limit_s)

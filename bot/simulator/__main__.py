@@ -13,16 +13,20 @@ import sys
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import NoReturn
 
 from bot.domain.errors import ConfigError
 from bot.domain.types import Ms
 from bot.runtime.clock import ScaledClock, SystemClock
 from bot.simulator.errors import table
-from bot.simulator.options import MODES, SimulatorOptions
+from bot.simulator.faults import NO_FAULTS, load_plan
+from bot.simulator.options import LARGEST_SEED, MODES, SimulatorOptions
 from bot.simulator.server import SimulatedExchange
 
 DEFAULT_PORT = 3001  # the SDK's LOCAL_API_URL
 MAX = "max"
+FASTEST = 100_000.0  # beyond it a scaled clock cannot keep step
+DIGITS = 40  # of a number on the command line that are read, or shown
 
 
 class FreeClock(ScaledClock):
@@ -70,6 +74,7 @@ async def _serve(chosen: argparse.Namespace) -> None:
         tick_s=chosen.tick,
         half_spread_bps=chosen.half_spread_bps,
         depth_usd=chosen.depth_usd,
+        faults=load_plan(chosen.faults) if chosen.faults is not None else NO_FAULTS,
     )
     exchange = SimulatedExchange(options, Ms(SystemClock().wall()))
     free = chosen.speed == MAX
@@ -95,12 +100,19 @@ async def _until_stopped(exchange: SimulatedExchange) -> None:
         playing.cancel()
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{message[:300]}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bot.simulator", allow_abbrev=False)
+    parser = _Parser(prog="python -m bot.simulator", allow_abbrev=False)
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0: any free one")
     parser.add_argument("--candles", type=Path, nargs="*", default=[], metavar="FILE")
     parser.add_argument("--speed", type=_speed, default=1.0, help=f"a number, or {MAX}")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=_seed, default=1)
     parser.add_argument("--balance", type=_decimal, default=Decimal(10_000))
     parser.add_argument("--ledger", type=Path, default=Path("simulator.db"))
     parser.add_argument("--account", action="append", default=[], metavar="0x…")
@@ -117,23 +129,37 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tick", type=float, default=5.0, metavar="S")
     parser.add_argument("--half-spread-bps", type=float, default=1.0)
     parser.add_argument("--depth-usd", type=float, default=250_000.0)
+    parser.add_argument("--faults", type=Path, metavar="FILE", help="script of what goes wrong")
     parser.add_argument("--errors", action="store_true", help="write the table of error texts")
     return parser
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65_535:
-        raise argparse.ArgumentTypeError(f"expected 0 to 65535, found {port}")
-    return port
+    return _whole(text, 65_535)
+
+
+def _seed(text: str) -> int:
+    return _whole(text, LARGEST_SEED)
+
+
+def _whole(text: str, most: int) -> int:
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= DIGITS else -1
+    if not 0 <= number <= most:
+        raise argparse.ArgumentTypeError(f"expected 0 to {most}, found {text[:DIGITS]!r}")
+    return number
 
 
 def _speed(text: str) -> float | str:
     if text == MAX:
         return MAX
-    value = float(text)
-    if not 0 < value <= 100_000:
-        raise argparse.ArgumentTypeError(f"expected a number above 0 or {MAX}, found {text}")
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= FASTEST:
+        raise argparse.ArgumentTypeError(
+            f"expected a number above 0 and at most {FASTEST:g}, or {MAX}, found {text[:DIGITS]!r}"
+        )
     return value
 
 
@@ -141,7 +167,7 @@ def _decimal(text: str) -> Decimal:
     try:
         return Decimal(text)
     except InvalidOperation:
-        raise argparse.ArgumentTypeError(f"expected a number, found {text}") from None
+        raise argparse.ArgumentTypeError(f"expected a number, found {text[:DIGITS]!r}") from None
 
 
 if __name__ == "__main__":

@@ -117,8 +117,8 @@ class AccountState:
     live: dict[int, SimOrder] = field(default_factory=dict)  # those that still stand
     cloids: dict[str, int] = field(default_factory=dict)
     fills: deque[Row] = field(default_factory=lambda: deque(maxlen=KEPT_FILLS))
-    fundings: list[Row] = field(default_factory=list)
-    updates: list[Row] = field(default_factory=list)  # ledger, other than funding
+    fundings: deque[Row] = field(default_factory=lambda: deque(maxlen=KEPT_FILLS))
+    updates: deque[Row] = field(default_factory=lambda: deque(maxlen=KEPT_FILLS))  # of the ledger
 
     def remember(self, order: SimOrder) -> None:
         """Keep an order for look-ups; the oldest closed ones beyond the limit are forgotten."""

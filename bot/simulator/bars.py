@@ -72,7 +72,7 @@ class PriceSource(Protocol):
         """Open time of the oldest bar that may be asked for."""
         ...
 
-    def prepare(self, coin: str, first: int, before: int) -> Iterator[None]:
+    def prepare(self, coin: str, interval_ms: int, first: int, before: int) -> Iterator[None]:
         """Do heavy work for `closed` in steps of a few ms; yields between them."""
         ...
 

@@ -29,7 +29,7 @@ COLUMNS = ("ts", "open", "high", "low", "close", "volume")
 TICKS_A_BAR = 4
 QUOTE_VOLUME = "BTC-PERP"  # files of this name count volume in quote currency (data README)
 WARMUP_SHARE = 4  # at most one part in four of the data is past
-NAME = re.compile(r"[A-Z0-9]{1,20}")
+NAME = re.compile(r"[A-Za-z0-9]{1,20}")
 LARGEST = 1e15  # of a price or a volume; beyond it numbers are no market's
 Row = tuple[int, float, float, float, float, float]
 
@@ -51,12 +51,13 @@ def load(path: Path) -> CandleFile:
     raw = _read(path)
     rows = _rows(path, raw)
     interval = _interval(path, rows)
-    name = path.name.split(".")[0].split("-")[0].upper()
+    name = path.name.split(".")[0].split("-")[0]
     if not NAME.fullmatch(name):
         raise ConfigError(
             f"{path}: the file's name must begin with the coin, letters and digits, then - or .; "
             f"found {name!r}; rename the file, such as BTC-5m.csv.gz"
         )
+    name = name.upper()
     row = coin(name, min(row[3] for row in rows))
     prices = on_tick(np.array([row[1:5] for row in rows]), row.size_decimals)
     if prices.min() <= 0:
@@ -146,7 +147,7 @@ class CandleFiles:
         first = min(times[0] for times in self._times.values())
         return first - first % interval_ms
 
-    def prepare(self, coin: str, first: int, before: int) -> Iterator[None]:
+    def prepare(self, coin: str, interval_ms: int, first: int, before: int) -> Iterator[None]:
         return iter(())
 
 
@@ -169,9 +170,11 @@ def _read(path: Path) -> bytes:
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such candle file; check --candles") from None
+        raise ConfigError(f"{path}: no such candle file; mend the path") from None
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check --candles") from None
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}); mend the path or its rights"
+        ) from None
     if path.suffix == ".gz":
         try:
             raw = gzip.decompress(raw)

@@ -107,6 +107,11 @@ class Duties:
         if equity < needed:
             self._liquidate(account, held_cross, backstop=equity < needed * BACKSTOP_SHARE)
 
+    def liquidate(self, account: AccountState, held: Holding) -> None:
+        """Liquidate one position, or all of cross margin, whatever its margin."""
+        doomed = [held] if held.isolated else margining.cross(account)
+        self._liquidate(account, doomed, backstop=False)
+
     def _liquidate(self, account: AccountState, doomed: list[Holding], *, backstop: bool) -> None:
         """One round: orders are cancelled, then positions go, the largest first."""
         world, prices = self._world, self._world.prices

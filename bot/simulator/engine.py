@@ -6,7 +6,7 @@ JSON that a client sends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -30,6 +30,7 @@ from bot.simulator.world import World
 
 AVERAGE_STEP = Decimal("1e-8")
 Reply = Row | str  # one entry of `statuses`
+BeforeOrder = Callable[[AccountState, list[OrderSpec], str], None]
 
 
 class Engine:
@@ -38,6 +39,7 @@ class Engine:
     def __init__(self, world: World) -> None:
         self.world = world
         self.prices = world.prices
+        self.before_order: BeforeOrder | None = None  # faults strike here
 
     # --- commands ---------------------------------------------------------------------
 
@@ -46,6 +48,9 @@ class Engine:
     ) -> list[Reply]:
         """Place a batch; one answer an order. Raises Refused for the whole of it."""
         rules.judge_batch(self.prices, specs, grouping)
+        self.world.conditions.judge(specs)
+        if self.before_order is not None:
+            self.before_order(account, list(specs), grouping)
         if grouping == "normalTpsl":
             return self._place_bracket(account, specs)
         group = self.world.oid + 1 if grouping == "positionTpsl" else None
@@ -111,7 +116,7 @@ class Engine:
             if trigger is not None and is_triggered(
                 is_buy=order.is_buy, is_stop=order.is_stop, trigger=trigger, mark=mark
             ):
-                self._fire(order)
+                self.fire(order)
 
     def force(self, account: AccountState, coin: str, size: Decimal, about: Row) -> None:
         """Close so much of a position at whatever the book gives, as a liquidation does."""
@@ -126,11 +131,12 @@ class Engine:
             self.end(order, "canceled" if order.filled > 0 else "iocCancelRejected")
         self.settle(account, coin)
 
-    def taken_over(self, account: AccountState, coin: str) -> SimOrder:
-        """The order under which the backstop books a position away."""
-        size = account.size(coin)
+    def taken_over(self, account: AccountState, coin: str, part: Decimal | None = None) -> SimOrder:
+        """The order under which the venue books a position, or a part of it, away."""
+        held = account.size(coin)
+        size = abs(held) if part is None else part
         market, mark = self.prices.instruments[coin], self.prices.mark(coin)
-        spec = OrderSpec(market, size < 0, mark, abs(size), True, "LiquidationMarket")
+        spec = OrderSpec(market, held < 0, mark, size, True, "LiquidationMarket")
         return self._new(account, spec)
 
     def settle(self, account: AccountState, coin: str) -> None:
@@ -345,7 +351,7 @@ class Engine:
             if other.group == order.group:
                 self.end(other, "siblingFilledCanceled")
 
-    def _fire(self, order: SimOrder) -> None:
+    def fire(self, order: SimOrder) -> None:
         """The mark has reached a trigger: it becomes an order at its limit price."""
         account = self.world.accounts[order.owner]
         position = account.size(order.coin)

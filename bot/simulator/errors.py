@@ -95,6 +95,11 @@ class Error(Enum):
         "TP/SL orders must be reduce only.", _A, "2.2 names the case; the text is a guess [?]"
     )
     TRIGGERS = Saying("Unexpected number of trigger orders", _A, "2.2, GitHub thread")
+    POST_ONLY_WINDOW = Saying(
+        "Only post-only orders allowed immediately after a network upgrade", _A, _PROBE
+    )
+    HALTED = Saying("Trading is halted. asset={asset}", _A, _GUESS)
+    DELISTED = Saying("Asset is delisted. asset={asset}", _A, _GUESS)
     BUILDER = Saying("Builder fee has not been approved", _A, _PROBE)
 
     # who signed, and when

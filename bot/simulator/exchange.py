@@ -121,6 +121,10 @@ class Exchange:
                 return self._users.approve_agent(account, action, wall)
             case "usdClassTransfer":
                 return self._users.transfer(account, action)
+            case "withdraw3":
+                return self._users.withdraw(account, action)
+            case "usdSend":
+                return self._users.send(account, action)
             case "userSetAbstraction":
                 return self._users.set_abstraction(account, action)
             case _:

@@ -21,7 +21,10 @@ from bot.simulator.coins import COINS, Coin, instrument
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
 DAY_MIN = 1_440
+COARSE_MS = 5 * MINUTE_MS  # older days are kept in bars of this length, unless finer are asked for
+KEPT_BARS = 600  # day and length; in use are about 200, each of 4 to 58 kB
 PAST_BARS = 1_000  # closed bars of each timeframe before a world's first moment
 SHORTEST_MIN, LONGEST_MIN = 20.0, 90.0  # life of a regime
 UP, DOWN, RANGE, WILD = range(4)
@@ -67,8 +70,9 @@ class Generator:
         self._tick_ms = round(tick_s * 1000)
         self._ticks_a_day = DAY_MS // self._tick_ms
         self._ticks_a_minute = MINUTE_MS // self._tick_ms
-        self._origin_day = epoch // DAY_MS
+        self._origin_day = self._today = epoch // DAY_MS
         self._epoch = epoch
+        self._hour = 0  # of the day, in which the past was last forgotten
         self._index_of = {row.name: number for number, row in enumerate(COINS)}
         self._days: OrderedDict[tuple[int, int], Day] = OrderedDict()
         self._bars: OrderedDict[tuple[int, int, int], Columns] = OrderedDict()
@@ -86,6 +90,7 @@ class Generator:
 
     def quotes(self, index: int) -> Sequence[Quote]:
         day, place = divmod(index, self._ticks_a_day)
+        self._go_on(day, place)
         found = []
         for number, row in enumerate(COINS):
             path = self._day(number, day)
@@ -120,12 +125,27 @@ class Generator:
         start = self._epoch - self._epoch % interval_ms
         return start - PAST_BARS * interval_ms
 
-    def prepare(self, coin: str, first: int, before: int) -> Iterator[None]:
+    def prepare(self, coin: str, interval_ms: int, first: int, before: int) -> Iterator[None]:
         number = self._index_of[coin]
         for day in range(first // DAY_MS, -(-before // DAY_MS)):
-            if (number, day, MINUTE_MS) not in self._bars:
-                self._minutes(number, day)
+            if (number, day, interval_ms) not in self._bars:
+                self._folds(number, day, interval_ms)
                 yield
+
+    def _go_on(self, day: int, place: int) -> None:
+        """Once an hour forget what is past; late in a day make the next, one coin a tick."""
+        left = self._ticks_a_day - place
+        if left <= len(COINS):
+            self._day(len(COINS) - left, day + 1)
+        self._today = day
+        hour = place * self._tick_ms // HOUR_MS
+        if hour == self._hour or hour == 0:  # after midnight the last ticks are still asked for
+            return
+        self._hour = hour
+        for path in [path for path in self._days if path[1] < day]:
+            del self._days[path]
+        for bars in [bars for bars in self._bars if bars[1] < day - 1]:
+            del self._bars[bars]
 
     # --- bars of a day ---------------------------------------------------------------
 
@@ -139,9 +159,7 @@ class Generator:
         whole_end = before - (before - midnight) % interval_ms
         if not aligned or whole_end <= first:
             return self._part(number, day, interval_ms, first, before)
-        columns = self._minutes(number, day)
-        if size > 1:
-            columns = self._cached(number, day, size)
+        columns = self._folds(number, day, interval_ms)
         start, end = (first - midnight) // interval_ms, (whole_end - midnight) // interval_ms
         rows = _rows(columns, midnight, interval_ms, start, end, size * self._ticks_a_minute)
         if whole_end < before:
@@ -151,7 +169,7 @@ class Generator:
     def _part(self, number: int, day: int, interval_ms: int, first: int, before: int) -> list[Bar]:
         midnight = day * DAY_MS
         window = slice((first - midnight) // MINUTE_MS, (before - midnight) // MINUTE_MS)
-        minutes = self._minutes(number, day)
+        minutes = self._folds(number, day, MINUTE_MS)
         count = window.stop - window.start
         if count <= 0:
             return []
@@ -167,24 +185,30 @@ class Generator:
             )
         ]
 
-    def _cached(self, number: int, day: int, size: int) -> Columns:
-        key = (number, day, size * MINUTE_MS)
-        if key not in self._bars:
-            self._keep(key, _folded(self._minutes(number, day), size))
-        return self._bars[key]
+    def _folds(self, number: int, day: int, interval_ms: int) -> Columns:
+        """All bars of a day; those of finer bars that they are folded from are kept as well."""
+        key = (number, day, interval_ms)
+        known = self._bars.get(key)
+        if known is None:
+            known = self._bars[key] = self._folded(number, day, interval_ms)
+            while len(self._bars) > KEPT_BARS:
+                self._bars.popitem(last=False)
+        return known
+
+    def _folded(self, number: int, day: int, interval_ms: int) -> Columns:
+        if interval_ms == MINUTE_MS:
+            return self._minutes(number, day)
+        if interval_ms > COARSE_MS and interval_ms % COARSE_MS == 0:
+            return folded(self._folds(number, day, COARSE_MS), interval_ms // COARSE_MS)
+        if day < self._today - 1:  # a past that is asked for once, at the start of a world
+            return folded(self._minutes(number, day), interval_ms // MINUTE_MS)
+        return folded(self._folds(number, day, MINUTE_MS), interval_ms // MINUTE_MS)
 
     def _minutes(self, number: int, day: int) -> Columns:
-        key = (number, day, MINUTE_MS)
-        if key not in self._bars:
-            path = self._day(number, day)
-            ticks = Columns(path.price, path.price, path.price, path.price, path.volume)
-            self._keep(key, _folded(ticks, self._ticks_a_minute))
-        return self._bars[key]
-
-    def _keep(self, key: tuple[int, int, int], columns: Columns) -> None:
-        self._bars[key] = columns
-        while len(self._bars) > 600:  # about 20 MB
-            self._bars.popitem(last=False)
+        past = day < self._today and (number, day) not in self._days
+        path = self._make(number, day - self._origin_day) if past else self._day(number, day)
+        ticks = Columns(path.price, path.price, path.price, path.price, path.volume)
+        return folded(ticks, self._ticks_a_minute)
 
     # --- the path of a day -----------------------------------------------------------
 
@@ -257,13 +281,14 @@ class Generator:
         return np.asarray(lots * (VOLUME_UNITS // 10**row.size_decimals), dtype=np.int64)
 
 
-def _folded(columns: Columns, size: int) -> Columns:
+def folded(columns: Columns, size: int) -> Columns:
+    """Bars of `size` bars each; arrays of their own, so that the finer ones can be forgotten."""
     shape = (-1, size)
     return Columns(
-        columns.o[::size],
+        columns.o[::size].copy(),
         columns.h.reshape(shape).max(axis=1),
         columns.l.reshape(shape).min(axis=1),
-        columns.c[size - 1 :: size],
+        columns.c[size - 1 :: size].copy(),
         columns.v.reshape(shape).sum(axis=1),
     )
 

@@ -96,7 +96,8 @@ class Info:
             case "perpDexs":
                 return [None]
             case "exchangeStatus":
-                return {"time": self._world.now, "specialStatuses": None}
+                skewed = self._world.now + self._world.conditions.skew_ms
+                return {"time": skewed, "specialStatuses": None}
             case _:
                 raise Malformed
 

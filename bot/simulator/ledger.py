@@ -139,8 +139,8 @@ class Ledger:
             for order in self._orders(address):
                 account.remember(order)
             account.fills.extend(self._events(address, "fill", KEPT_FILLS))
-            account.fundings = self._events(address, "funding", KEPT_FILLS)
-            account.updates = self._events(address, "update", KEPT_FILLS)
+            account.fundings.extend(self._events(address, "funding", KEPT_FILLS))
+            account.updates.extend(self._events(address, "update", KEPT_FILLS))
         return found
 
     def nonces(self) -> dict[str, list[int]]:

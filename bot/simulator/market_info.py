@@ -71,6 +71,8 @@ class MarketInfo:
                     "marginTableId": table,
                 }
             )
+            if market.venue_symbol in self._world.conditions.delisted:
+                universe[-1]["isDelisted"] = True
         return {"universe": universe, "marginTables": tables, "collateralToken": 0}
 
     def contexts(self) -> list[Row]:
@@ -125,7 +127,7 @@ class MarketInfo:
         if length is None or coin not in self._world.prices.instruments:
             return iter(())
         first = max(start - start % length, self._world.source.oldest(length))
-        return self._world.source.prepare(coin, first, min(end, self._world.now))
+        return self._world.source.prepare(coin, length, first, min(end, self._world.now))
 
     def trades(self, coin: str) -> list[Row]:
         """The public trades of the last ticks, newest first: one a tick."""

@@ -10,8 +10,11 @@ from decimal import Decimal
 from pathlib import Path
 
 from bot.domain.errors import ConfigError
+from bot.simulator.faults.plan import NO_FAULTS, FaultPlan
 
 MINUTE_S = 60
+LARGEST_SEED = 2**63 - 1
+LARGEST_USD = 1e15  # of a balance or a book; beyond it numbers are no account's
 MODES = ("disabled", "default", "unifiedAccount", "portfolioMargin")  # facts 1.3, userAbstraction
 
 
@@ -38,13 +41,14 @@ class SimulatorOptions:
     accounts: tuple[str, ...] = ()
     abstraction: str = "disabled"
     idle_close_s: float = 60.0
+    faults: FaultPlan = NO_FAULTS
 
     def __post_init__(self) -> None:
         problems = []
-        if not 0 <= self.seed < 2**63:
+        if not 0 <= self.seed <= LARGEST_SEED:
             problems.append(f"seed: expected 0 to 2^63 - 1, found {self.seed}")
-        if not (self.balance.is_finite() and self.balance >= 0):
-            problems.append(f"balance: expected a number of at least 0, found {self.balance}")
+        if not (self.balance.is_finite() and 0 <= self.balance <= LARGEST_USD):
+            problems.append(f"balance: expected 0 to {LARGEST_USD:g}, found {self.balance}")
         if self.warmup_bars < 0:
             problems.append(f"warmup_bars: expected at least 0, found {self.warmup_bars}")
         ticks = MINUTE_S / self.tick_s if self.tick_s > 0 else 0.0
@@ -54,8 +58,10 @@ class SimulatorOptions:
             )
         if not 0 < self.half_spread_bps <= 1000:
             problems.append(f"half_spread_bps: expected 0 to 1000, found {self.half_spread_bps}")
-        if not self.depth_usd > 0:
-            problems.append(f"depth_usd: expected more than 0, found {self.depth_usd}")
+        if not 0 < self.depth_usd <= LARGEST_USD:
+            problems.append(
+                f"depth_usd: expected more than 0, at most {LARGEST_USD:g}, found {self.depth_usd}"
+            )
         if self.abstraction not in MODES:
             problems.append(
                 f"abstraction: expected one of {', '.join(MODES)}, found {self.abstraction}"

@@ -13,6 +13,7 @@ from bot.domain.margin import funding_rate
 from bot.domain.matching import Book, ladder, touch
 from bot.domain.types import Ms
 from bot.simulator.bars import PriceSource, Quote
+from bot.simulator.conditions import USUAL, Conditions
 from bot.simulator.options import SimulatorOptions
 
 HOUR_MS = 3_600_000
@@ -44,7 +45,13 @@ def share(bits: int) -> Decimal:
 class Prices:
     """Mids, marks, oracles and books at one tick."""
 
-    def __init__(self, source: PriceSource, options: SimulatorOptions, index: int) -> None:
+    def __init__(
+        self,
+        source: PriceSource,
+        options: SimulatorOptions,
+        index: int,
+        conditions: Conditions,
+    ) -> None:
         self.source = source
         self.index = index
         self.instruments = dict(source.instruments)
@@ -52,6 +59,7 @@ class Prices:
         self._seed = options.seed
         self._half_spread = Decimal(str(options.half_spread_bps))
         self._depth = Decimal(str(options.depth_usd))
+        self._conditions = conditions
         self._float: dict[str, float] = {}
         self._mid: dict[str, Decimal] = {}
         self._books: dict[str, Book] = {}
@@ -63,6 +71,8 @@ class Prices:
         """Go to a tick; returns the coins that have a new price."""
         self.index = index
         quotes = list(self.source.quotes(index))
+        if self._conditions.halted:  # a halted market has no new price
+            quotes = [each for each in quotes if each.coin not in self._conditions.halted]
         for quote in quotes:
             self._set(quote.coin, quote.price)
         return quotes
@@ -116,8 +126,14 @@ class Prices:
         """Keep what is left of a book until the next tick."""
         self._books[coin] = book
 
+    def forget_books(self) -> None:
+        """Build every book anew: what shapes them has changed."""
+        self._books.clear()
+
     def rate(self, coin: str, hour: int) -> Decimal:
         """Hourly funding rate charged at the full hour `hour` (ms)."""
+        if coin in self._conditions.funding:
+            return self._conditions.funding[coin]
         return funding_rate(self.premium(coin, hour))
 
     def premium(self, coin: str, hour: int) -> Decimal:
@@ -151,8 +167,11 @@ class Prices:
 
     def _ladder(self, coin: str, levels: int) -> Book:
         rules = self.instruments[coin]
+        factor = self._conditions.depth.get(coin, USUAL)
+        if factor == 0:
+            return Book((), ())
         weights = self._weights(rules, levels)
-        return ladder(rules, self.mark(coin), self._half_spread, self._depth, weights)
+        return ladder(rules, self.mark(coin), self._half_spread, self._depth * factor, weights)
 
 
 def funding_due(hour: int, seed: int) -> Ms:

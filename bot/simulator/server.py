@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from decimal import Decimal
 
 import structlog
 from aiohttp import web
@@ -20,9 +21,10 @@ from bot.simulator.duties import Duties
 from bot.simulator.engine import Engine
 from bot.simulator.errors import Malformed
 from bot.simulator.exchange import Exchange
+from bot.simulator.faults.control import FaultControl
 from bot.simulator.info import Info
 from bot.simulator.limits import Limits
-from bot.simulator.options import SimulatorOptions
+from bot.simulator.options import SimulatorOptions, is_address
 from bot.simulator.sockets import Carry, Sockets, TooManyRequests
 from bot.simulator.stream import Stream
 from bot.simulator.wire import dumps
@@ -57,11 +59,14 @@ class SimulatedExchange:
         self._sockets = Sockets(
             self._world, self._stream, self._limits, self._ask, self._act_posted
         )
+        self._faults = FaultControl(self._world, self._engine, self._duties, self._stream)
+        self._faults.install(options.faults)
         self._closing = asyncio.Event()
         self._runner: web.AppRunner | None = None
         self._clock: Clock | None = None
         self._drain = False
         self.began_anew = self._world.began_anew
+        self.incarnation = self._world.incarnation
 
     async def serve(
         self, clock: Clock, host: str = "127.0.0.1", port: int = 0, *, drain: bool = False
@@ -72,6 +77,9 @@ class SimulatedExchange:
         app.router.add_post("/info", self._on_info)
         app.router.add_post("/exchange", self._on_exchange)
         app.router.add_get("/simulator/clock", self._on_clock)
+        app.router.add_post("/simulator/deposit", self._on_deposit)
+        app.router.add_get("/simulator/faults", self._faults.show)
+        app.router.add_post("/simulator/faults", self._faults.take)
         app.router.add_get("/ws", self._on_socket)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -104,6 +112,7 @@ class SimulatedExchange:
         if self._closing.is_set():
             return
         self._closing.set()
+        await self._faults.close()
         for client in self._stream.clients:
             client.let_go()
         if self._runner is not None:
@@ -114,6 +123,7 @@ class SimulatedExchange:
     async def _play(self, index: int, at: Ms) -> None:
         world = self._world
         quotes = self._duties.tick(index, at)
+        self._faults.tick()
         world.ended = world.source.tick_at(index + 1) is None
         world.save()
         self._stream.on_tick(quotes)
@@ -135,8 +145,20 @@ class SimulatedExchange:
                 body = json.loads(await request.read())
             except ValueError:
                 return web.Response(status=422, text=str(Malformed()))
+            fault = self._faults.of_request(request.path, body, self._ready().now())
+            if fault is None:
+                return await self._reply(request.remote or "", body, carry_out)
+        return await self._faults.strike(
+            fault,
+            request,
+            lambda: self._reply(request.remote or "", body, carry_out),
+            self._ready(),
+        )
+
+    async def _reply(self, source: str, body: object, carry_out: Carry) -> web.Response:
+        with self._ready().busy():
             try:
-                return _json(await carry_out(request.remote or "", body))
+                return _json(await carry_out(source, body))
             except Malformed as problem:
                 return web.Response(status=422, text=str(problem))
             except TooManyRequests:
@@ -148,7 +170,7 @@ class SimulatedExchange:
         self._duties.fund()
         if not self._limits.admits(source, world.now, self._info.weight(body)):
             raise TooManyRequests
-        answer = await self._info.answer(body)
+        answer = self._faults.answer(body, await self._info.answer(body))
         if isinstance(body, dict):
             self._limits.charge(source, world.now, self._info.extra_weight(body, answer))
         if world.dirty.accounts:
@@ -184,9 +206,31 @@ class SimulatedExchange:
                 "now": clock.now(),
                 "speed": speed,
                 "epoch": self._world.epoch,
+                "incarnation": self.incarnation,
                 "ended": self.finished.is_set(),
             }
         )
+
+    def deposit(self, address: str, usd: Decimal) -> None:
+        """Let money arrive on an account, as from outside."""
+        world = self._world
+        world.move_to(self._ready().now())
+        world.deposit(address, usd)
+        world.save()
+        self._stream.on_events(world.take_events())
+
+    async def _on_deposit(self, request: web.Request) -> web.Response:
+        """POST {"user": address, "usd": "100"}."""
+        with self._ready().busy():
+            try:
+                body = json.loads(await request.read())
+                usd = Decimal(str(body["usd"]))
+                if not is_address(body["user"]) or not usd.is_finite() or usd <= 0:
+                    raise ValueError("user and usd")
+            except (ValueError, KeyError, TypeError, ArithmeticError):
+                return web.Response(status=422, text="expected user (an address) and usd (above 0)")
+            self.deposit(body["user"], usd)
+            return _json({"ok": True})
 
     async def _on_socket(self, request: web.Request) -> web.StreamResponse:
         return await self._sockets.serve(request, self._ready(), drain=self._drain)

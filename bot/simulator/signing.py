@@ -15,7 +15,9 @@ from eth_keys.exceptions import BadSignature
 from eth_utils.exceptions import ValidationError
 from hyperliquid.utils.signing import (
     USD_CLASS_TRANSFER_SIGN_TYPES,
+    USD_SEND_SIGN_TYPES,
     USER_SET_ABSTRACTION_SIGN_TYPES,
+    WITHDRAW_SIGN_TYPES,
     action_hash,
     construct_phantom_agent,
     l1_payload,
@@ -38,7 +40,10 @@ USER_SIGNED: dict[str, tuple[str, list[dict[str, str]]]] = {  # actions signed f
     "approveAgent": ("ApproveAgent", AGENT_FIELDS),
     "usdClassTransfer": ("UsdClassTransfer", USD_CLASS_TRANSFER_SIGN_TYPES),
     "userSetAbstraction": ("UserSetAbstraction", USER_SET_ABSTRACTION_SIGN_TYPES),
+    "usdSend": ("UsdSend", USD_SEND_SIGN_TYPES),
+    "withdraw3": ("Withdraw", WITHDRAW_SIGN_TYPES),
 }
+TIMED = ("UsdSend", "Withdraw")  # their nonce is called time
 DECIMALS = ("p", "s", "triggerPx")
 MALFORMED = (KeyError, TypeError, ValueError, OverflowError, AttributeError)
 
@@ -79,7 +84,7 @@ def _user(body: dict[str, Any], name: str, fields: list[dict[str, str]]) -> dict
     action = body["action"]
     if action["hyperliquidChain"] != "Testnet":
         raise Refused(Error.OTHER_NETWORK)
-    if body["nonce"] != action["nonce"]:
+    if body["nonce"] != action["time" if name in TIMED else "nonce"]:
         raise Refused(Error.NONCE_MISMATCH)
     # the SDK signs an empty agentName and then leaves it out of the body
     message = {"agentName": ""} | action if name == "ApproveAgent" else action

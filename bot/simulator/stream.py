@@ -7,7 +7,7 @@ for. Knows no socket (see `client`). Source: facts 6.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from bot.simulator.accounts import AccountState, Row
@@ -46,6 +46,9 @@ class Key(NamedTuple):
     user: str = ""
 
 
+Tamper = Callable[[Key, str], Iterable[tuple[Key, str]]]
+
+
 class Stream:
     """Who gets what."""
 
@@ -57,6 +60,8 @@ class Stream:
         self._clients: dict[Client, dict[Key, None]] = {}
         self._sources: dict[Client, str] = {}
         self._last: dict[Key, str] = {}
+        self.tamper: Tamper | None = None  # faults strike frames here
+        self.mute = False  # pings stay without an answer
 
     @property
     def clients(self) -> list[Client]:
@@ -82,7 +87,8 @@ class Stream:
             message = None
         method = message.get("method") if isinstance(message, dict) else None
         if method == "ping":
-            client.send('{"channel":"pong"}')
+            if not self.mute:
+                client.send('{"channel":"pong"}')
         elif method in ("subscribe", "unsubscribe") and "subscription" in message:
             self._change(client, method, message["subscription"])
         elif method == "post" and isinstance(message.get("request"), dict):
@@ -235,7 +241,7 @@ class Stream:
                 body = {"user": key.user, "isSnapshot": True, "fundings": rows}
                 return [_frame("userFundings", body)]
             case "userNonFundingLedgerUpdates":
-                rows = account.updates if account else []
+                rows = list(account.updates) if account else []
                 body = {"user": key.user, "isSnapshot": True, "nonFundingLedgerUpdates": rows}
                 return [_frame("userNonFundingLedgerUpdates", body)]
             case _:
@@ -294,6 +300,14 @@ class Stream:
             self._send(key, frame)
 
     def _send(self, key: Key, frame: str) -> None:
+        if self.tamper is None:
+            self.emit(key, frame)
+            return
+        for sent, text in self.tamper(key, frame):
+            self.emit(sent, text)
+
+    def emit(self, key: Key, frame: str) -> None:
+        """Send a frame to all who subscribed this."""
         for client in self._keys.get(key, ()):
             client.send(frame)
 

@@ -24,6 +24,7 @@ NAME_LENGTH = 16
 LIFE_MS = 90 * DAY_MS  # unless the name says otherwise
 LONGEST_MS = 180 * DAY_MS
 REMOVAL_MS = 5_000  # after a removal nobody is approved, and a replaced key has its own answer
+WITHDRAWAL_FEE = Decimal(1)  # USD (docs, "Withdraw")
 VALID_UNTIL = re.compile(r"(.*) valid_until ([0-9]+)")
 NOBODY = "0x" + "0" * 40
 
@@ -92,6 +93,32 @@ class UserActions:
         self._world.touched(account)
         return DEFAULT
 
+    def withdraw(self, account: AccountState, action: Mapping[str, Any]) -> Row:
+        """withdraw3: USDC leaves the venue; its fee is taken out of the amount."""
+        amount = number(action, "amount")
+        if not is_address(field(action, "destination", str)):
+            raise Malformed("destination")
+        if amount <= WITHDRAWAL_FEE or amount > self._free(account):
+            raise Refused(Error.NO_FUNDS)
+        fee, sent = WITHDRAWAL_FEE, amount - WITHDRAWAL_FEE
+        delta: Row = {"type": "withdraw", "usdc": str(sent), "fee": str(fee)}
+        self._world.moved(account, -amount, delta | {"nonce": field(action, "time", int)})
+        return DEFAULT
+
+    def send(self, account: AccountState, action: Mapping[str, Any]) -> Row:
+        """usdSend: USDC to another user of the venue."""
+        amount, to = number(action, "amount"), field(action, "destination", str).lower()
+        if not is_address(to) or to == account.address:
+            raise Malformed("destination")
+        if amount <= 0 or amount > self._free(account):
+            raise Refused(Error.NO_FUNDS)
+        delta: Row = {"type": "internalTransfer", "usdc": str(amount), "user": account.address}
+        delta |= {"destination": to, "fee": "0.0"}
+        receiver = self._world.admit(to)
+        self._world.moved(account, -amount, delta)
+        self._world.moved(receiver, amount, delta)
+        return DEFAULT
+
     def set_abstraction(self, account: AccountState, action: Mapping[str, Any]) -> Row:
         """Change how the account keeps its collateral; one pot takes in the spot balance."""
         wish = field(action, "abstraction", str)
@@ -106,6 +133,14 @@ class UserActions:
             account.cash, account.spot = account.cash + account.spot, Decimal(0)
         self._world.touched(account)
         return DEFAULT
+
+    def _free(self, account: AccountState) -> Decimal:
+        """USDC that may leave the account now."""
+        prices = self._world.prices
+        if not account.is_unified:
+            return margining.withdrawable(account, prices)
+        total, hold = margining.unified(account, prices)
+        return total - hold
 
     def _is_used(self, address: str) -> bool:
         """An address that is a user, an agent, or was one: nonces of old would be replayed."""

@@ -7,13 +7,16 @@ of trading and no message.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from hashlib import sha256
+from secrets import token_hex
 from typing import Any
 
 from bot.domain.types import Ms, Timeframe
 from bot.simulator.accounts import AccountState, Row, SimOrder
 from bot.simulator.bars import PriceSource
 from bot.simulator.candles import CandleFiles
+from bot.simulator.conditions import Conditions
 from bot.simulator.generator import Generator
 from bot.simulator.ledger import Dirty, Ledger
 from bot.simulator.options import SimulatorOptions
@@ -55,6 +58,8 @@ class World:
             self.ledger.reset()
             state = {}
         self.began_anew = not state  # nothing of an earlier world is known
+        # Which life of this world it is: books of another one do not belong to it.
+        self.incarnation = str(state.get("incarnation") or token_hex(8))
         if given is not None:
             self.epoch = Ms(int(state.get("epoch", given.start_at)))
         self.now = Ms(int(state.get("now", self.source.start_at)))
@@ -65,7 +70,8 @@ class World:
         self.block = int(state.get("block", 0))
         first_hour = self.now - self.now % HOUR_MS + HOUR_MS
         self.next_funding = int(state.get("next_funding", first_hour))
-        self.prices = Prices(self.source, options, self.index)
+        self.conditions = Conditions()
+        self.prices = Prices(self.source, options, self.index, self.conditions)
         self.accounts: dict[str, AccountState] = self.ledger.accounts()
         self.live: dict[str, dict[int, SimOrder]] = {coin: {} for coin in self.prices.coins}
         for account in self.accounts.values():
@@ -90,6 +96,18 @@ class World:
             self.touched(account)
         return account
 
+    def moved(self, account: AccountState, usd: Decimal, delta: Row) -> None:
+        """Collateral came in or (negative) went out; the row is in the account's ledger."""
+        account.cash += usd
+        row: Row = {"time": self.now, "hash": self.hash(), "delta": delta}
+        self.tell(account.address, "update", row)
+        self.touched(account)
+
+    def deposit(self, address: str, usd: Decimal) -> None:
+        """Money that arrives from outside; a new address is admitted first."""
+        self.next_block()
+        self.moved(self.admit(address), usd, {"type": "deposit", "usdc": str(usd)})
+
     def move_to(self, now: int) -> None:
         """Market time goes on, never back."""
         self.now = Ms(max(self.now, now))
@@ -104,6 +122,7 @@ class World:
     def save(self) -> None:
         """Write what changed; returns when a killed process would find it."""
         state: dict[str, Any] = {
+            "incarnation": self.incarnation,
             "epoch": self.epoch,
             "now": self.now,
             "tick": self.index,

@@ -10,12 +10,12 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Query, Request, Security
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from bot.domain.types import Ms, Symbol, Timeframe
 from bot.web.access import Guard, WebOptions
 from bot.web.answers import SAFE_HEADERS, Json, Refusal, add_error_handlers, refusal
+from bot.web.control_routes import add_controls
 from bot.web.events import EventStreams
 from bot.web.exposition import expose
 from bot.web.pages import PAGE, StaticFiles, docs
@@ -36,13 +36,6 @@ UNKNOWN_SYMBOL: dict[int | str, dict[str, Any]] = {
 UNWELL: dict[int | str, dict[str, Any]] = {
     503: {"description": "The same body, when it is not well"}
 }
-
-
-class HaltRequest(BaseModel):
-    """Why entries are halted; it stands in the audit and in /status."""
-
-    model_config = ConfigDict(extra="forbid")
-    reason: str = Field(default="by hand", min_length=1, max_length=200)
 
 
 def build_api(
@@ -66,7 +59,7 @@ def build_api(
     _add_events(app, view, reading)
     _add_pages(app, reading)
     if controls is not None:
-        _add_controls(app, controls, token)
+        add_controls(app, controls, token)
     add_error_handlers(app)
     app.add_middleware(Guard, options=options)
     return app
@@ -97,6 +90,14 @@ def _add_reading(app: FastAPI, view: StatusView, access: list[Any]) -> None:
     async def status() -> Response:
         """Mode, phase, trading state, positions, money, orders, breakers, services."""
         return Json(view.status())
+
+    @app.get("/breakers", response_class=Json, dependencies=access)
+    async def breakers(limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Response:
+        """What each breaker measures against its limit, which hold, and what they did.
+
+        `history` is newest first; `cleared_at` is null while the breaker holds.
+        """
+        return Json(await view.breakers(limit))
 
     @app.get("/metrics", response_class=Json, dependencies=access, responses={200: METRICS_200})
     async def metrics(
@@ -219,19 +220,6 @@ def _add_pages(app: FastAPI, access: list[Any]) -> None:
     @app.get("/docs", include_in_schema=False, dependencies=access)
     async def describe() -> Response:
         return docs(app.openapi())
-
-
-def _add_controls(app: FastAPI, controls: Controls, access: list[Any]) -> None:
-    @app.post("/control/halt", response_class=Json, dependencies=access)
-    async def halt(body: HaltRequest | None = None) -> Response:
-        """Stop entries; exits and stops go on."""
-        reason = (body or HaltRequest()).reason
-        return Json({"ok": True, **await controls.halt(reason)})
-
-    @app.post("/control/resume", response_class=Json, dependencies=access)
-    async def resume() -> Response:
-        """Allow entries again."""
-        return Json({"ok": True, **await controls.resume()})
 
 
 def to_ms(moment: datetime) -> Ms:

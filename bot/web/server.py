@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import Generator
 from dataclasses import dataclass
 
 import structlog
-import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.config import Config
+from uvicorn.server import Server
 
 from bot.ports import Clock
 from bot.web.events import STOPPING
@@ -37,7 +39,7 @@ class WebState:
     detail: str = ""
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """uvicorn without its signal handlers: signals belong to the supervisor."""
 
     @contextlib.contextmanager
@@ -80,7 +82,7 @@ class WebServer:
                         url=self._state.url,
                         why=why,
                         retry_s=RETRY_S,
-                        remedy="free the port or set HTTP_PORT; trading goes on without the page",
+                        remedy=f"{_remedy(error)}; trading goes on without the page",
                     )
                 await self._clock.pause(RETRY_S)
                 continue
@@ -91,7 +93,7 @@ class WebServer:
         self._state = WebState(True, _url(self._host, listener.getsockname()[1]))
         log.info("page_served", url=self._state.url)
         server = _Server(
-            uvicorn.Config(
+            Config(
                 self._answer,
                 interface="asgi3",
                 http="h11",
@@ -121,7 +123,7 @@ class WebServer:
         await self._app(scope, receive, send)
 
 
-async def _stopped(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+async def _stopped(server: Server, serving: asyncio.Task[None]) -> None:
     """End the server politely, then not."""
     server.should_exit = True
     try:
@@ -149,6 +151,15 @@ async def _bound(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _remedy(error: OSError) -> str:
+    """What to mend, by what the system said."""
+    if isinstance(error, socket.gaierror) or error.errno in (errno.EADDRNOTAVAIL, errno.EINVAL):
+        return "set HTTP_HOST to an address of this machine"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "set HTTP_PORT to 1024 or above"
+    return "free the port or set HTTP_PORT"
 
 
 def _url(host: str, port: int) -> str:

@@ -84,6 +84,13 @@ class StatusView(Protocol):
         """
         ...
 
+    async def breakers(self, limit: int) -> Mapping[str, object]:
+        """Each breaker's figure and limit, and the last `limit` openings, newest first.
+
+        Raises TransientError.
+        """
+        ...
+
     async def trades(self, limit: int) -> Sequence[Mapping[str, object]]:
         """Closed trades, newest first. Raises TransientError."""
         ...
@@ -125,13 +132,38 @@ class StatusView(Protocol):
         ...
 
 
-class Controls(Protocol):
-    """What may be changed from outside; each call is audited by who implements it."""
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """A control that was not carried out: the HTTP status, a code for programs, words."""
 
-    async def halt(self, reason: str) -> Mapping[str, object]:
-        """Stop entries; exits go on."""
+    status: int
+    code: str
+    message: str
+
+
+class Controls(Protocol):
+    """What may be changed from outside; each call is audited, with `by`, by who implements it."""
+
+    async def halt(self, reason: str, by: str) -> Mapping[str, object]:
+        """Stop entries, durably; exits go on."""
         ...
 
-    async def resume(self) -> Mapping[str, object]:
-        """Allow entries again, and close the breakers that hold."""
+    async def resume(self, by: str) -> Mapping[str, object]:
+        """Allow entries again, and close the breakers that only a person closes."""
+        ...
+
+    async def close(self, symbol: str, by: str) -> Mapping[str, object] | Declined:
+        """Close one position; `results` says how it ended."""
+        ...
+
+    async def close_all(self, by: str) -> Mapping[str, object]:
+        """Try every position; `results` says how each ended."""
+        ...
+
+    async def approve(self, ident: str, by: str) -> Mapping[str, object] | Declined:
+        """Say yes to what waits under this id, once."""
+        ...
+
+    async def reject(self, ident: str, by: str) -> Mapping[str, object] | Declined:
+        """Say no to it."""
         ...

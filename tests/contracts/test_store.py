@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
 import pytest
 
 from bot.adapters.store import Store
+from bot.domain.breakers import ENTRIES_RESUMED, ENTRIES_STOPPED, BreakerEvent
 from bot.domain.types import Bars, Ms, OrderStatus, Symbol, Timeframe
 from bot.ports import CandleStore, Changes, Journal, TraceStore
 from tests.postgres import postgres
@@ -114,6 +116,18 @@ async def test_a_journal_takes_everything_twice(journal: Journal) -> None:
 async def test_nothing_to_record_is_no_error(journal: Journal) -> None:
     """Empty changes are allowed."""
     await journal.record(Changes())
+
+
+async def test_a_breaker_event_is_one_row_that_its_closing_fills_in(store: Store) -> None:
+    """Opened, closed, and never opened again by a row that comes late."""
+    opened = BreakerEvent(AT, "drawdown", Decimal("0.123456789"), Decimal("0.12"), ENTRIES_STOPPED)
+    closed = replace(opened, action_taken=ENTRIES_RESUMED, cleared_at=Ms(AT + 5))
+    other = replace(opened, event_type="data", at=Ms(AT + 1))
+    for event in (opened, closed, opened, other):
+        await store.journal.record(Changes(breaker_events=(event,)))
+    assert (await store.journal.recover()).breaker_events == (closed, other)
+    assert await store.journal.breaker_events(Ms(0), 1) == (other,)
+    assert await store.journal.breaker_events(Ms(AT + 1), 9) == (other,)
 
 
 async def test_a_trace_can_be_read_at_once(traces: TraceStore) -> None:

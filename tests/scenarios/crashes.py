@@ -23,20 +23,9 @@ from pathlib import Path
 from random import Random
 
 from tests.books import closed_trades, differences, read_ledger, unguarded, venue_orders
-from tests.scenarios.kills import Watch, one_order_an_intent
+from tests.daemon import as_flag
+from tests.scenarios.kills import BUSY, Watch, one_order_an_intent
 
-# Four coins that trade much and hold briefly: a crash should meet orders, not silence.
-SETTINGS = {
-    "symbols": "BTC,ETH,SOL,DOGE",
-    "demo-speed": "max",
-    "http-port": 0,
-    "min-tier": 4,
-    "time-stop-minutes": 6,
-    "entry-spacing-seconds": 0,
-    "max-correlated-positions": 5,
-    "max-trades-per-hour": 200,
-    "max-losses-in-a-row": 100,
-}
 CRASHED = 99
 LIFE_LIMIT_S = 60.0
 WHOLE_LIFE = 30_000  # steps of the loop: start-up, recovery, and about an hour of the market
@@ -156,8 +145,8 @@ def _live(folder: Path, seed: int, cut: Cut) -> None:
         _arm(cut)
         from bot.cli.main import main
 
-        settings = {**SETTINGS, "demo-seed": seed}
-        flags = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+        settings = {**BUSY, "DEMO_SEED": seed, "DEMO_SPEED": "max", "HTTP_PORT": 0}
+        flags = [word for name, value in settings.items() for word in as_flag(name, value)]
         code = main(["run", "--data-dir", str(folder / "data"), *flags], {}, None)
     except BaseException as error:  # noqa: BLE001  the child says why, whatever it is
         os.write(2, f"{type(error).__name__}: {error}\n".encode())

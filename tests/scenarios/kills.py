@@ -7,7 +7,7 @@ of how the daemon recovers.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from enum import StrEnum
 from itertools import product
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 from bot.domain.orders import client_id, is_ours
@@ -38,6 +39,17 @@ LOOK_S = 0.1
 MINUTE_MS = 60_000
 TRACES_A_BAR = 40  # each look at a bar takes a number
 ATTEMPTS = 4
+
+# Trades much and holds briefly, so that a kill meets orders and not silence.
+BUSY: Mapping[str, object] = {
+    "SYMBOLS": "BTC,ETH,SOL,DOGE,XRP,ARB,LINK,AVAX",
+    "MIN_TIER": 4,
+    "TIME_STOP_MINUTES": 6,
+    "ENTRY_SPACING_SECONDS": 0,
+    "MAX_CORRELATED_POSITIONS": 5,
+    "MAX_TRADES_PER_HOUR": 200,
+    "MAX_LOSSES_IN_A_ROW": 100,
+}
 
 
 class Moment(StrEnum):
@@ -89,7 +101,13 @@ class KillRun:
         )
 
 
-def kill_run(folder: Path, seed: int, moments: tuple[Moment, ...], speed: float = 60) -> KillRun:
+def kill_run(
+    folder: Path,
+    seed: int,
+    moments: Sequence[Moment],
+    speed: float = 60,
+    settings: Mapping[str, object] = MappingProxyType({}),
+) -> KillRun:
     """Run, kill at each moment, start again; judge. Raises AssertionError."""
     random = Random(seed)
     with Simulator(folder / "venue", seed, speed) as venue:
@@ -97,13 +115,13 @@ def kill_run(folder: Path, seed: int, moments: tuple[Moment, ...], speed: float 
         watch = Watch(venue.ledger)
         killed: list[str] = []
         for moment in moments:
-            with _daemon(folder, venue, seed) as daemon:
+            with _daemon(folder, venue, seed, settings) as daemon:
                 _settle(daemon, watch)
-                _await_moment(moment, daemon, venue, watch, random)
+                _await_moment(moment, daemon, venue, watch, random, speed)
                 daemon.kill()
                 held = len(_positions(venue.ledger))
                 killed.append(f"{moment.value} ({held} held)")
-        with _daemon(folder, venue, seed) as daemon:
+        with _daemon(folder, venue, seed, settings) as daemon:
             closed = _recover(daemon, venue, watch)
             assert daemon.terminate() == 0, daemon.output()
         one_order_an_intent(venue_orders(venue.ledger))
@@ -113,9 +131,9 @@ def kill_run(folder: Path, seed: int, moments: tuple[Moment, ...], speed: float 
         )
 
 
-def _daemon(folder: Path, venue: Simulator, seed: int) -> Daemon:
-    settings = {"HYPERLIQUID_BASE_URL": venue.url, "DEMO_SEED": seed}
-    return Daemon(folder, settings=settings)
+def _daemon(folder: Path, venue: Simulator, seed: int, settings: Mapping[str, object]) -> Daemon:
+    wired = {"HYPERLIQUID_BASE_URL": venue.url, "DEMO_SEED": seed}
+    return Daemon(folder, settings={**settings, **wired})
 
 
 def _settle(daemon: Daemon, watch: Watch) -> None:
@@ -130,7 +148,12 @@ def _settle(daemon: Daemon, watch: Watch) -> None:
 
 
 def _await_moment(
-    moment: Moment, daemon: Daemon, venue: Simulator, watch: Watch, random: Random
+    moment: Moment,
+    daemon: Daemon,
+    venue: Simulator,
+    watch: Watch,
+    random: Random,
+    speed: float,
 ) -> None:
     match moment:
         case Moment.WRITTEN:
@@ -143,7 +166,7 @@ def _await_moment(
             _until_more(lambda: len(_positions(venue.ledger)), watch)
             time.sleep(random.uniform(0.0, 1.0))
         case Moment.ANY:
-            end = time.monotonic() + random.uniform(2.0, 20.0)
+            end = time.monotonic() + random.uniform(120.0, 1_200.0) / speed
             while time.monotonic() < end:
                 watch.look()
                 time.sleep(LOOK_S)

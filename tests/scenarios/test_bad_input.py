@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import socket
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -184,6 +185,21 @@ def test_no_simulator_at_the_address_is_said(keel: Keel) -> None:
     """With how to start one."""
     said = keel.run("--hyperliquid-base-url", "http://127.0.0.1:9", "--speed", "60")
     judge(said, ("HYPERLIQUID_BASE_URL", "http://127.0.0.1:9", "python -m bot.simulator"))
+
+
+def test_a_name_that_does_not_resolve_is_no_address(
+    keel: Keel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused before a world is made, not left to a page that is tried for ever."""
+
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    short = candle_file(tmp_path, "BTC-5m.csv", *(bar(number) for number in range(10)))
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    said = keel.run("--http-host", "no-such-name", "--candles", short)
+    judge(said, ("HTTP_HOST", "no-such-name", "localhost"))
+    assert not list(keel.data.glob("demo-*"))
 
 
 # --- candle files -----------------------------------------------------------------------------

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
 
 from bot.domain.orders import client_id
 from bot.domain.types import Leg, TraceId
-from tests.scenarios.kills import Moment, kill_run, one_order_an_intent
+from tests.scenarios.kills import BUSY, KillRun, Moment, kill_run, one_order_an_intent
 
 SPEED = 300  # market seconds in one: a trade of minutes takes seconds
+SEEDS = (1, 2, 3, 4, 5)
+MOMENTS = tuple(islice(cycle(Moment), 10))  # of each chain
+AT_ONCE = 3  # they mostly wait for a moment
 
 
-@pytest.mark.parametrize(
-    ("seed", "moment"),
-    [(1, Moment.WRITTEN), (2, Moment.SENT), (3, Moment.HELD)],
-    ids=lambda value: str(value),
-)
-def test_a_killed_daemon_recovers(tmp_path: Path, seed: int, moment: Moment) -> None:
-    """One order an intent, a stop within 10 s of the restart, equal books; and it trades on."""
-    kill_run(tmp_path, seed, (moment,), SPEED)
+def test_fifty_kills_leave_no_trace_at_the_venue(tmp_path: Path) -> None:
+    """One order an intent, a stop within 10 s of each restart, equal books; and it trades on."""
+
+    def run(seed: int) -> KillRun:
+        turned = MOMENTS[seed:] + MOMENTS[:seed]
+        return kill_run(tmp_path / str(seed), seed, turned, SPEED, BUSY)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        runs = list(pool.map(run, SEEDS))
+    assert sum(len(run.kills) for run in runs) == len(SEEDS) * len(MOMENTS)
 
 
 # --- the judge itself -----------------------------------------------------------------------

@@ -5,14 +5,20 @@ Owns nothing but the way from a question to `council.analyst`; it needs no model
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from bot.domain.council import RULES_SEAT, analyst
-from bot.domain.types import Opinion, Question
+from bot.domain.types import ZERO, Opinion, Question
 
 
 class RulesSeat:
     """Says what the score says, marked as uncalibrated."""
 
     name = RULES_SEAT
+    identity = ""  # computed anew each time: nothing to keep
+
+    def cost_of(self, question: Question) -> Decimal:
+        return ZERO
 
     async def ask(self, question: Question) -> Opinion:
         return analyst(question.signal, question.score, question.flags)

@@ -11,9 +11,9 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.adapters.store.engine import Database
-from bot.adapters.store.journal import EquityPoint
 from bot.adapters.store.tables import candles, equity, trades
 from bot.domain.types import Bars, Ms, Symbol, Timeframe
+from bot.ports import EquityPoint
 
 
 class Browse:

@@ -6,7 +6,6 @@ Owns what is asked of the money tables; knows neither the venue nor when an orde
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Context, Decimal
 from functools import partial
 from typing import Any
@@ -14,12 +13,13 @@ from typing import Any
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.adapters.store.engine import Database, insert_once, upsert
+from bot.adapters.store.engine import Database, insert_once
 from bot.adapters.store.money import TERMINAL, write_money
 from bot.adapters.store.money_spool import SqlMoneySpool, rows_of
 from bot.adapters.store.replay import Replay
 from bot.adapters.store.rows import (
     ReadRow,
+    breaker_event_of,
     fill_of,
     order_of,
     position_of,
@@ -28,6 +28,7 @@ from bot.adapters.store.rows import (
 from bot.adapters.store.spool import Spool
 from bot.adapters.store.tables import (
     bot_state,
+    circuit_breaker_events,
     config_history,
     equity,
     fills,
@@ -37,25 +38,16 @@ from bot.adapters.store.tables import (
     trades,
 )
 from bot.domain import canonical
+from bot.domain.breakers import BreakerEvent
 from bot.domain.types import ZERO, Fill, Ms, Order, Position, TraceId, Trade
-from bot.ports import Changes, Clock, Recovered
+from bot.ports import Changes, Clock, EquityPoint, Recovered
 
 RECENT_FILLS = 500  # bot.ports.Recovered
 RECENT_TRADES = 100
+RECENT_EVENTS = 50
 _ROWS_A_PART = 1000  # rows read between two turns of the loop
 # Sums are exact: no sum of money needs as many digits as this, and unused ones cost nothing.
 _EXACT = Context(prec=2000)
-
-
-@dataclass(frozen=True, slots=True)
-class EquityPoint:
-    """Account equity at one moment; `peak` is the ledgered one, transfers taken out."""
-
-    at: Ms
-    equity: Decimal
-    cash: Decimal
-    unrealised: Decimal
-    peak: Decimal
 
 
 class SqlJournal:
@@ -129,20 +121,12 @@ class SqlJournal:
         assert isinstance(config, dict)
         return config
 
-    async def put_equity(self, point: EquityPoint) -> None:
-        """Keep one point of the curve; the same moment again replaces it."""
-        row = {
-            "at": int(point.at),
-            "equity": point.equity,
-            "cash": point.cash,
-            "unrealised": point.unrealised,
-            "peak": point.peak,
-        }
-
-        async def put(db: AsyncConnection) -> None:
-            await db.execute(upsert(db, equity), row)
-
-        await self._database.write(put)
+    async def breaker_events(self, since: Ms, limit: int) -> tuple[BreakerEvent, ...]:
+        """The newest `limit` openings from `since` on, newest first. Raises TransientError."""
+        c = circuit_breaker_events.c
+        found = select(circuit_breaker_events).where(c.at >= since)
+        newest = found.order_by(c.at.desc(), c.event_type).limit(limit)
+        return tuple(breaker_event_of(row) for row in await self._ask(newest))
 
     async def equity_since(self, at: Ms) -> tuple[EquityPoint, ...]:
         """The curve from `at` on, oldest first. Raises TransientError."""
@@ -178,6 +162,7 @@ async def _recovered(db: AsyncConnection) -> Recovered:
         funding=await _total_funding(db),
         closed_trades=await _count_trades(db),
         recent_trades=await _trades(db, RECENT_TRADES),
+        breaker_events=await _breaker_events(db),
     )
 
 
@@ -234,3 +219,10 @@ async def _trades(db: AsyncConnection, limit: int) -> tuple[Trade, ...]:
     )
     rows = (await db.execute(newest.limit(limit))).mappings().all()
     return tuple(trade_of(row) for row in rows[::-1])
+
+
+async def _breaker_events(db: AsyncConnection) -> tuple[BreakerEvent, ...]:
+    c = circuit_breaker_events.c
+    newest = select(circuit_breaker_events).order_by(c.at.desc(), c.event_type)
+    rows = (await db.execute(newest.limit(RECENT_EVENTS))).mappings().all()
+    return tuple(breaker_event_of(row) for row in rows[::-1])

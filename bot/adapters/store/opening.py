@@ -18,6 +18,7 @@ from bot.adapters.store.browse import Browse
 from bot.adapters.store.candles import SqlCandleStore
 from bot.adapters.store.engine import Database
 from bot.adapters.store.journal import SqlJournal
+from bot.adapters.store.model_rows import SqlAnswerStore, SqlAttemptStore
 from bot.adapters.store.place import Place, place_of
 from bot.adapters.store.replay import Replay
 from bot.adapters.store.schema import REVISION, Standing, inspect, inspect_server
@@ -71,6 +72,8 @@ class Store:
         self.traces = SqlTraceStore(self._behind, spool, self.replay, clock, options.queue_rows)
         self.candles = SqlCandleStore(self._behind, clock)
         self.browse = Browse(self._behind)
+        self.attempts = SqlAttemptStore(self._money)
+        self.answers = SqlAnswerStore(self._behind, clock)
         self.archive = TraceArchive(self._behind, options.data_dir / "archive", clock)
 
     @property

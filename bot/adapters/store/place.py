@@ -13,8 +13,8 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from bot.domain.errors import ConfigError
+from bot.runtime.database_url import FORMS, wrong_with
 
-FORMS = "sqlite+aiosqlite:///path/to/keel.db or postgresql+asyncpg://user:password@host/database"
 _PORT = 5432  # PostgreSQL's own
 
 
@@ -68,21 +68,15 @@ def place_of_file(path: Path) -> Place:
 def place_of(url: str) -> Place:
     """Read a DATABASE_URL.
 
-    Raises ConfigError for what is no URL, for other databases, for a database in memory and
-    for a server without a host or a name; the message never repeats the URL.
+    Raises ConfigError for every other spelling than the two that are allowed; the message
+    never repeats a URL with a password.
     """
+    if (wrong := wrong_with(url)) is not None:
+        raise ConfigError(f"DATABASE_URL {wrong}")
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigError(f"DATABASE_URL is not a database URL; expected {FORMS}") from None
-    match parsed.get_backend_name():
-        case "sqlite":
-            if not parsed.database or parsed.database == ":memory:" or "mode=memory" in str(parsed):
-                raise ConfigError("DATABASE_URL must name a file: sqlite+aiosqlite:///data/keel.db")
-            return place_of_file(Path(parsed.database))
-        case "postgresql":
-            if not parsed.host or not parsed.database:
-                raise ConfigError(f"DATABASE_URL names no host or no database; expected {FORMS}")
-            return Place(parsed.set(drivername="postgresql+asyncpg"))
-        case other:
-            raise ConfigError(f"DATABASE_URL asks for {other}; expected {FORMS}")
+    except (ArgumentError, ValueError):
+        raise ConfigError(f"DATABASE_URL is not a database URL; allowed is {FORMS}") from None
+    if parsed.get_backend_name() == "sqlite":
+        return place_of_file(Path(str(parsed.database)))
+    return Place(parsed)

@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.adapters.store.journal import EquityPoint
-from bot.adapters.store.rows import position_of, trade_of
+from bot.adapters.store.rows import breaker_event_of, position_of, trade_of
 from bot.adapters.store.tables import (
     bot_state,
+    circuit_breaker_events,
     config_history,
     equity,
     positions,
@@ -24,7 +24,9 @@ from bot.adapters.store.tables import (
     trades,
 )
 from bot.domain import canonical
+from bot.domain.breakers import BreakerEvent
 from bot.domain.types import Ms, Position, Trade
+from bot.ports import EquityPoint
 
 _IN_PARTS = {"yield_per": 500}  # traces in memory at once: half a megabyte of packed bodies
 _HEAD_BYTES = 512  # holds the durations of every stage there is
@@ -102,6 +104,14 @@ async def stream_trades(db: AsyncConnection, asked: Asked) -> AsyncIterator[Trad
     async for part in result.mappings().partitions():
         for row in part:
             yield trade_of(row)
+
+
+async def breaker_events(db: AsyncConnection, since: Ms) -> tuple[BreakerEvent, ...]:
+    """Openings from `since` on, and those of before that hold still or closed later."""
+    c = circuit_breaker_events.c
+    touched = or_(c.at >= since, c.cleared_at.is_(None), c.cleared_at >= since)
+    found = select(circuit_breaker_events).where(touched).order_by(c.at, c.event_type)
+    return tuple(breaker_event_of(row) for row in (await db.execute(found)).mappings())
 
 
 async def open_positions(db: AsyncConnection) -> tuple[Position, ...]:

@@ -17,6 +17,7 @@ from sqlalchemy import Table
 from bot.adapters.store import tables
 from bot.adapters.store.exact import Exact
 from bot.domain import canonical
+from bot.domain.breakers import BreakerEvent
 from bot.domain.types import (
     Cloid,
     ExitReason,
@@ -62,6 +63,8 @@ def money_rows(changes: Changes, at: Ms) -> MoneyRows:
         "funding": [_row(payment) for payment in changes.funding],
         "positions": [_row(position) for position in changes.positions],
         "trades": [_trade_row(trade) for trade in changes.trades],
+        "circuit_breaker_events": [_row(event) for event in changes.breaker_events],
+        "equity": [_row(point) for point in changes.equity],
         "bot_state": [
             {"key": key, "value": canonical.dumps(value).decode(), "updated_at": int(at)}
             for key, value in state.items()
@@ -153,6 +156,18 @@ def fill_of(row: ReadRow) -> Fill:
         venue_id=row["venue_id"],
         cloid=None if row["cloid"] is None else Cloid(row["cloid"]),
         liquidation=row["liquidation"],
+    )
+
+
+def breaker_event_of(row: ReadRow) -> BreakerEvent:
+    cleared_at = row["cleared_at"]
+    return BreakerEvent(
+        at=Ms(row["at"]),
+        event_type=row["event_type"],
+        trigger_value=row["trigger_value"],
+        threshold_value=row["threshold_value"],
+        action_taken=row["action_taken"],
+        cleared_at=None if cleared_at is None else Ms(cleared_at),
     )
 
 

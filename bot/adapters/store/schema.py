@@ -14,7 +14,7 @@ from bot.adapters.store.place import Place
 from bot.adapters.store.server import read_server_schema
 from bot.domain.errors import ConfigError, TransientError
 
-KNOWN_REVISIONS = ("0001", "0002")  # oldest first; a migration adds its own here
+KNOWN_REVISIONS = ("0001", "0002", "0003", "0004")  # oldest first; a migration adds its own here
 REVISION = KNOWN_REVISIONS[-1]
 
 

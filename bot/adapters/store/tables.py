@@ -206,6 +206,19 @@ equity = Table(
     Column("peak", Exact, nullable=False),
 )
 
+circuit_breaker_events = Table(
+    # One row an opening; the closing fills in cleared_at.
+    "circuit_breaker_events",
+    metadata,
+    Column("event_type", Text, primary_key=True),
+    Column("at", BigInteger, primary_key=True, autoincrement=False),
+    Column("trigger_value", Exact, nullable=False),
+    Column("threshold_value", Exact, nullable=False),
+    Column("action_taken", Text, nullable=False),
+    Column("cleared_at", BigInteger),
+    Index("ix_circuit_breaker_events_at", "at"),
+)
+
 bot_state = Table(
     "bot_state",
     metadata,

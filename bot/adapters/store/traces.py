@@ -129,6 +129,12 @@ class SqlTraceStore:
         queued = [rows.row for rows in self._queue.values()]
         return tuple(map(record_of, await self._newest(select(traces), queued, limit)))
 
+    async def heads(self, limit: int) -> tuple[ReadRow, ...]:
+        """As `recent`, without the bodies: a list of 500 opens none. Raises TransientError."""
+        queued = [rows.row for rows in self._queue.values()]
+        columns = [column for column in traces.columns if column.name != "body"]
+        return tuple(await self._newest(select(*columns), queued, limit))
+
     async def proposed(self, limit: int) -> tuple[ReadRow, ...]:
         """Newest rows with a signal, queued ones among them; `record_of` opens a row's body."""
         queued = [rows.row for rows in self._queue.values() if rows.row["strategy"] is not None]

@@ -5,12 +5,17 @@ Knows nothing of stop, target or profit (see `trade`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from bot.domain.breakers import BreakerCode
 from bot.domain.reasons import Check, CheckCode
 from bot.domain.risk.case import Case
 from bot.domain.sizing import exact
 from bot.domain.types import ZERO, Side, Symbol, TradingState
 
 HOUR_MS = 3_600_000
+
+Rule = Callable[[Case], Check]
 
 
 def trading_state(case: Case) -> Check:
@@ -23,9 +28,27 @@ def trading_state(case: Case) -> Check:
     )
 
 
-def breakers(case: Case) -> Check:
-    opened = case.view.breakers_open
-    return Check(CheckCode.BREAKER, not opened, ", ".join(opened) or "none", "none")
+def _breaker(code: BreakerCode) -> Rule:
+    """The rule of one breaker: what it measures, or what opened it, against its limit."""
+
+    def rule(case: Case) -> Check:
+        ok = code.value not in case.view.breakers_open
+        gauge = next((each for each in case.view.gauges if each.code is code), None)
+        if gauge is None:
+            return Check(CheckCode(code.value), ok, "closed" if ok else "open", "closed")
+        value = gauge.value if ok or gauge.opened_by is None else gauge.opened_by
+        note = "" if ok else f"open, lifted by {gauge.lifted_by or 'time'}"
+        return Check(CheckCode(code.value), ok, value, gauge.limit, gauge.unit, note)
+
+    return rule
+
+
+def symbol_volatility(case: Case) -> Check:
+    """This symbol alone against its own past; the breaker looks at the market's middle."""
+    value, limit = case.facts.volatility_x, case.limits.max_volatility_x
+    if value is None:
+        return Check(CheckCode.SYMBOL_VOLATILITY, True, None, limit, "x median", "too few bars")
+    return Check(CheckCode.SYMBOL_VOLATILITY, value <= limit, value, limit, "x median")
 
 
 def position_open(case: Case) -> Check:
@@ -140,9 +163,9 @@ def trace_backlog(case: Case) -> Check:
     return Check(CheckCode.TRACE_BACKLOG, value <= limit, float(value), float(limit), "rows")
 
 
-RULES = (
+RULES: tuple[Rule, ...] = (
     trading_state,
-    breakers,
+    *(_breaker(code) for code in BreakerCode),
     position_open,
     symbol_blocked,
     max_positions,
@@ -153,6 +176,7 @@ RULES = (
     margin,
     spread,
     funding,
+    symbol_volatility,
     data_fresh,
     venue_healthy,
     clock_skew,

@@ -38,6 +38,7 @@ class RiskLimits:
     max_bar_ages: float = 2.0  # candle lengths
     max_clock_skew_ms: int = 1_000  # spec 05; machine time
     max_trace_backlog: int = 10_000
+    max_volatility_x: float = 3.0  # spec 05: 1h ATR % over its median
     taker_fee_frac: float = TAKER_FEE
 
 
@@ -57,6 +58,7 @@ class RiskFacts:
     venue_healthy: bool
     clock_skew_ms: int | None
     trace_backlog: int = 0
+    volatility_x: float | None = None  # of this symbol; None while there are too few bars
 
 
 @dataclass(frozen=True, slots=True)

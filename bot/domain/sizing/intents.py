@@ -83,7 +83,7 @@ def reward_to_risk(intent: Intent) -> float:
 
 def reduce(
     position: Position,
-    market: Market,
+    market: Market | None,
     instrument: Instrument,
     reason: ExitReason,
     attempt: int,
@@ -160,7 +160,9 @@ def _entry_limit(
     return instrument.round_price(reference * (1 - slip), ROUND_CEILING)
 
 
-def _exit_reference(position: Position, market: Market, buys: bool) -> Decimal:
+def _exit_reference(position: Position, market: Market | None, buys: bool) -> Decimal:
+    if market is None:
+        return position.entry_price
     touch = market.ask if buys else market.bid
     usable = [price for price in (market.mark, touch) if math.isfinite(price) and price > 0]
     if not usable:

@@ -61,11 +61,15 @@ def plan_of(wish: Wish, reference: Decimal, instrument: Instrument, policy: Sizi
 
 
 def _first_distance(wish: Wish, mark: float, policy: SizingPolicy) -> float:
-    """The council's distance in ATR, else the strategy's, at least `stop_atr` ATR."""
+    """The strategy's distance, at least `stop_atr` ATR; the council may only wish for more.
+
+    A nearer stop would make the same risk a larger position: no model's word does that.
+    """
     atr = _atr(wish)
-    if wish.stop_atr is not None and math.isfinite(wish.stop_atr) and atr > 0:
-        return wish.stop_atr * atr
-    return max(wish.signal.stop_frac * mark, policy.stop_atr * atr)
+    own = max(wish.signal.stop_frac * mark, policy.stop_atr * atr)
+    if wish.stop_atr is None or not math.isfinite(wish.stop_atr):
+        return own
+    return max(own, wish.stop_atr * atr)
 
 
 def _beyond_swing(wish: Wish, mark: float, distance: float, policy: SizingPolicy) -> float:

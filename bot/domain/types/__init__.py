@@ -12,7 +12,18 @@ from bot.domain.types.account import (
     VenueOrder,
     VenuePosition,
 )
-from bot.domain.types.done import Cleared, Fill, Funding, Intent, Order, Position, Refused, Trade
+from bot.domain.types.attempts import ANSWERED, ASKED, Attempt, Usage
+from bot.domain.types.done import (
+    Cleared,
+    Fill,
+    Funding,
+    Intent,
+    Order,
+    Position,
+    Refused,
+    Trade,
+    Transfer,
+)
 from bot.domain.types.names import (
     ZERO,
     Cloid,
@@ -31,10 +42,13 @@ from bot.domain.types.names import (
     TradingState,
 )
 from bot.domain.types.seen import Bars, Market, RedFlag, Score, ScorePart, Signal, SoftEffect
+from bot.domain.types.shown import Brief, Direction, Fact, Horizon, Messages
 from bot.domain.types.thought import (
     Abstention,
+    AbstentionKind,
     Action,
     Approved,
+    Cited,
     Decision,
     Opinion,
     Question,
@@ -42,23 +56,33 @@ from bot.domain.types.thought import (
 )
 
 __all__ = [
+    "ANSWERED",
+    "ASKED",
     "Abstention",
+    "AbstentionKind",
     "Account",
     "Action",
     "Approved",
+    "Attempt",
     "Bars",
+    "Brief",
+    "Cited",
     "Cleared",
     "Cloid",
     "Decision",
+    "Direction",
     "ExitReason",
+    "Fact",
     "Fill",
     "Floats",
     "Funding",
+    "Horizon",
     "Intent",
     "Ints",
     "Leg",
     "LegAck",
     "Market",
+    "Messages",
     "Ms",
     "Opinion",
     "Order",
@@ -81,7 +105,9 @@ __all__ = [
     "Timeframe",
     "TraceId",
     "Trade",
+    "Transfer",
     "TradingState",
+    "Usage",
     "VenueEvent",
     "VenueOrder",
     "VenuePosition",

@@ -148,6 +148,15 @@ class Funding:
 
 
 @dataclass(frozen=True, slots=True)
+class Transfer:
+    """Collateral that came in (positive) or went out, by no trade of ours; fees of it included."""
+
+    at: Ms
+    usd: Decimal
+    kind: str  # the venue's word for it
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """What we hold in one symbol, as a fold over our fills."""
 

@@ -111,11 +111,14 @@ def as_number(value: object) -> float | None:
 
 def _rules(trace: StoredTrace, body: Mapping[str, Any]) -> tuple[Rule, ...]:
     match trace.stage:
+        case Stage.SCORE if trace.result == Reason.NOT_WORTH_ASKING:
+            worth = _table(body.get("worth"))
+            return _rejections(trace, {"verdict": worth, "preview": worth.get("preview")})
         case Stage.SCORE:
             flags = body.get("flags")
             hard = [flag for flag in flags if flag.get("hard")] if isinstance(flags, list) else []
             return tuple(Rule(FLAG + str(flag["code"]), flag.get("detail")) for flag in hard)
-        case Stage.DELIBERATE | Stage.APPROVE:
+        case Stage.APPROVE:
             return _rejections(trace, _table(body.get("approval")))
         case Stage.SIZE | Stage.CLEAR:
             if trace.result in (Reason.QUEUE_FULL, Reason.REPLACED, Reason.STOPPING):

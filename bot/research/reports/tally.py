@@ -15,6 +15,7 @@ from typing import Any
 from bot.adapters.store.report_rows import StoredTrace
 from bot.domain.reasons import CheckCode, Reason, Stage
 from bot.domain.types import ZERO, Trade
+from bot.pipeline.council import MODELS
 from bot.pipeline.funnel import STEPS
 from bot.research.reports.drops import Drop, drop_of, had_signal, step_missed
 
@@ -128,7 +129,7 @@ class Tally:
         self._note(ALL, trace.duration_ms)
         if Stage.PROPOSE in durations:
             self._note(DECIDING, trace.duration_ms)
-            models = durations.get(Stage.DELIBERATE, 0.0)
+            models = durations.get(MODELS, 0.0)
             self._note(WITHOUT_MODELS, round(trace.duration_ms - models, 3))
         for stage, spent in durations.items():
             self._note(stage, spent)

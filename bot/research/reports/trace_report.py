@@ -37,6 +37,7 @@ class Found:
     stored: int  # traces in the window, counted or not
     database_bytes: int
     enabled: tuple[str, ...]  # strategies of the newest configuration
+    breakers: Sequence[Mapping[str, object]] = ()  # see `held`
 
 
 def report(found: Found) -> Mapping[str, object]:
@@ -53,6 +54,7 @@ def report(found: Found) -> Mapping[str, object]:
         "funnel": steps,
         "symbols": _uses(tally.symbols, trades.symbols, (), tally),
         "regimes": _shares(dict(tally.regimes.most_common())),
+        "breakers": list(found.breakers),
         "findings": findings,
     }
 

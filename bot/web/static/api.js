@@ -26,7 +26,7 @@ function keep(value) {
 /** Ask a route. Raises Error with the daemon's own words when it refuses. */
 export async function ask(path, options = {}) {
   for (;;) {
-    const headers = token ? { Authorization: `Bearer ${token}` } : {};
+    const headers = { ...options.headers, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
     const answer = await fetch(path, { ...options, headers, cache: "no-store" });
     if (answer.status === 401) {
       await askForToken(token !== "");

@@ -9,7 +9,7 @@ const LIMIT = 60;
 const SHOWN = 14;
 const LEAST_MS = 2000;
 const KINDS = [["all", "All"], ["taken", "Taken"], ["close", "Near misses"]];
-const GATES = { approval: "Approval gate: is it a good trade?", preview: "Preview of its size", risk: "Risk gate: can the account bear it?" };
+const GATES = { asking: "Worth asking the council?", approval: "Approval gate: is it a good trade?", preview: "Preview of its size", risk: "Risk gate: can the account bear it?" };
 
 let version = null;
 let asked = -Infinity;
@@ -156,10 +156,28 @@ function votes(council) {
     el(
       "ul",
       { class: "votes" },
-      council.opinions.map((o) => el("li", {}, el("b", {}, o.seat), ` ${said(o.action).toLowerCase()}, confidence ${percent(o.confidence, 0)}${o.calibrated ? "" : " (uncalibrated)"}: ${o.reasoning}`)),
-      council.abstentions.map((a) => el("li", {}, el("b", {}, a.seat), ` gave no vote: ${said(a.kind)}, ${a.detail}`)),
+      council.opinions.map(opinion),
+      council.abstentions.map((a) => el("li", {}, el("b", {}, a.seat), ` gave no vote: ${said(a.kind)}, ${a.detail}`, took(a))),
     ),
   );
+}
+
+/** One seat's word, then what it rests on: cited facts, and what the facts do not bear out. */
+function opinion(o) {
+  const words = ` ${said(o.action).toLowerCase()}, confidence ${percent(o.confidence, 0)}${o.calibrated ? "" : " (uncalibrated)"}: ${o.reasoning}`;
+  const cited = (o.evidence ?? []).map((one) => `${one.key} ${one.direction}`).join(", ");
+  const rests = typeof o.evidence_score === "number" ? `Evidence ${percent(o.evidence_score, 0)} borne out: ${cited || "none cited"}.` : "";
+  const made = o.fabricated?.length ? ` Not borne out: ${o.fabricated.join("; ")}.` : "";
+  const warned = o.red_flags?.length ? ` It warns of: ${o.red_flags.join("; ")}.` : "";
+  const below = `${rests}${made}${warned}`.trim();
+  return el("li", {}, el("b", {}, o.seat), words, below ? el("small", {}, ` ${below}`) : null, took(o));
+}
+
+/** Where a model answered: which, how long it took, and what it cost. */
+function took(voice) {
+  if (voice.from_cache) return el("small", {}, " From a stored answer.");
+  if (!voice.tries) return null;
+  return el("small", {}, ` ${[voice.model, `${plain(voice.ms / 1000, 1)} s`, `$${plain(Number(voice.cost_usd), 4)}`].filter(Boolean).join(", ")}.`);
 }
 
 function gate({ gate: name, ok, checks }) {

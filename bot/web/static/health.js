@@ -1,7 +1,7 @@
 // Breakers, components and the process itself.
 
 import { byId, el, redraw, setText } from "./dom.js";
-import { dayAndClock, percent, plain, stretch } from "./format.js";
+import { dayAndClock, money, percent, plain, stretch } from "./format.js";
 import { breaker, component, said } from "./words.js";
 
 export function update(page) {
@@ -11,22 +11,20 @@ export function update(page) {
   resources(page);
 }
 
+const FORMS = { fraction: (v) => percent(v, 1), "x median": (v) => `${plain(v, 1)}×` };
+const LIFTED = { hand: "until somebody closes it", calm: "until it has been calm for a while" };
+
 function meters(page) {
-  const limits = page.breaker_limits;
   const place = byId("meters");
-  if (!limits) {
+  if (!page.gauges) {
     redraw(place, "none", () => el("p", { class: "empty" }, "The daemon's own page shows here how much of each limit is used."));
     return;
   }
-  const equity = Number(page.equity);
-  const peak = Number(page.drawdown_peak);
-  const opened = equity - Number(page.daily_pnl);
-  const rows = [
-    ["daily_loss", opened > 0 ? Math.max(0, -Number(page.daily_pnl) / opened) : 0, limits.daily_loss_frac, (v) => percent(v, 1)],
-    ["drawdown", peak > 0 ? Math.max(0, 1 - equity / peak) : 0, limits.drawdown_frac, (v) => percent(v, 1)],
-    ["losses_in_row", page.losses_in_row, limits.losses_in_row, (v) => plain(v, 0)],
-  ];
-  const shown = rows.map(([code, value, limit, form]) => [breaker(code), form(value), form(limit), Math.min(1, value / limit)]);
+  const shown = page.gauges.map((g) => {
+    const form = FORMS[g.unit] ?? ((v) => plain(v, 0));
+    const share = g.holds ? 1 : Math.min(1, (g.value ?? 0) / g.limit);
+    return [breaker(g.code), form(g.value), form(g.limit), share];
+  });
   redraw(place, JSON.stringify(shown.map((row) => [...row.slice(0, 3), row[3].toFixed(3)])), () =>
     shown.map(([name, value, limit, share]) =>
       el(
@@ -41,16 +39,22 @@ function meters(page) {
 }
 
 function open(page) {
-  const held = (page.breakers ?? []).map((b) => ["bad", `${breaker(b.code)} is open`, b.until ? `until ${dayAndClock(b.until)}` : "until somebody closes it", ""]);
-  const blocked = Object.entries(page.blocked ?? {}).map(([symbol, why]) => ["warn", `${symbol} is blocked`, why, ""]);
-  const rows = [...held, ...blocked];
-  redraw(byId("breaker-list"), JSON.stringify([rows, page.phase]), () =>
+  const held = (page.gauges ?? []).filter((g) => g.holds).map((g) => ["bad", `${breaker(g.code)} is open`, g.until_at ? `until ${dayAndClock(g.until_at)}` : (LIFTED[g.lifted_by] ?? LIFTED.hand)]);
+  const blocked = Object.entries(page.blocked ?? {}).map(([symbol, why]) => ["warn", `${symbol} is blocked`, why]);
+  const doubt = page.clock_in_doubt ? [["warn", "The clock is in doubt", "no breaker closes by time until the venue agrees"]] : [];
+  const rows = [...held, ...doubt, ...blocked];
+  const past = (page.breaker_events ?? []).filter((one) => one.cleared_at);
+  redraw(byId("breaker-list"), JSON.stringify([rows, past, page.phase]), () => [
     rows.length
       ? el("ul", { class: "plain" }, rows.map(([kind, what, why]) => el("li", { class: kind }, el("b", {}, what), `: ${why}`)))
-      : page.breaker_limits
+      : page.gauges
         ? el("p", { class: "hint" }, "None is open. A full bar stops new entries; exits always go on.")
         : [],
-  );
+    past.length
+      ? el("details", { class: "as-table" }, el("summary", {}, "Closed before"), el("ul", { class: "plain" }, past.map((one) =>
+          el("li", {}, `${breaker(one.event_type)}: ${dayAndClock(one.opened_at)} to ${dayAndClock(one.cleared_at)}`))))
+      : [],
+  ].flat());
 }
 
 function components(page) {
@@ -64,6 +68,11 @@ function components(page) {
       el("li", { class: state }, el("i", { class: "dot", "aria-hidden": "true" }), el("span", {}, name), el("span", { class: "state" }, state), el("span", { class: "detail" }, detail)),
     )),
   );
+}
+
+function modelsToday(m) {
+  const spent = Number(m.cost_usd) + Number(m.reserved_usd);
+  return `${money(spent)} of ${money(m.budget_usd)}, ${plain(m.answers, 0)} answers, ${plain(m.abstentions, 0)} abstentions`;
 }
 
 function resources(page) {
@@ -82,6 +91,7 @@ function resources(page) {
     ["Cycles", plain(page.cycles, 0)],
     ["Traces to write", plain(page.trace_backlog, 0)],
     ["Errors logged", plain(page.errors_logged, 0)],
+    ...(page.models ? [["Models today", modelsToday(page.models)]] : []),
     ["Up for", stretch((page.health?.uptime_s ?? 0) * 1000)],
   ];
   if (place.childElementCount !== rows.length) place.replaceChildren(...rows.map(([name]) => el("div", {}, el("dt", {}, name), el("dd", {}))));

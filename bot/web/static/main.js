@@ -1,5 +1,6 @@
 // Ties the panels to the stream, and says plainly when what is shown is no longer true.
 
+import * as approvals from "./approvals.js";
 import * as candles from "./candles.js";
 import * as decisions from "./decisions.js";
 import { byId, el, redraw, setClass, setText } from "./dom.js";
@@ -33,6 +34,7 @@ function show(page) {
   header(page);
   health.update(page);
   equity.update(page);
+  approvals.update(page);
   positions.update(page, pick);
   candles.update(page);
   trades.update(page, pick);
@@ -59,7 +61,8 @@ function header(page) {
   setText(place, at ? `${weekdayAndSeconds(at)}${pace(page)}` : "");
   if (at) place.title = utc(at);
   setText(byId("about"), `Keel ${page.version}, profile ${page.profile ?? "–"}, world ${page.world ?? "–"}.`);
-  document.title = `${page.positions?.length ? `(${page.positions.length}) ` : ""}Keel`;
+  const wanted = page.approvals?.length ? "Answer wanted: " : "";
+  document.title = `${wanted}${page.positions?.length ? `(${page.positions.length}) ` : ""}Keel`;
 }
 
 function pace({ speed }) {

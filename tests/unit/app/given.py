@@ -7,6 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from bot.adapters.seats.model import Purse
+from bot.app.models import Models, limits_of
 from bot.app.parts import Parts, build
 from bot.app.policies import rules_of
 from bot.app.world import Pace, World
@@ -14,6 +16,7 @@ from bot.domain.types import Ms
 from bot.runtime.clock import ManualClock
 from tests.fake_venue import FakeVenue
 from tests.fakes import FakeFeed, MemoryCandles, MemoryJournal, MemoryTraces, instrument
+from tests.unit.adapters.seats.given import MemoryAttempts
 from tests.unit.config.given import settings
 from tests.unit.pipeline.given import BTC, ETH, START
 
@@ -23,7 +26,12 @@ def parts(**flags: str) -> tuple[Parts, FakeVenue, FakeFeed, ManualClock]:
     clock = ManualClock(Ms(START))
     venue, feed, journal, traces = FakeVenue(clock), FakeFeed(), MemoryJournal(), MemoryTraces()
     store = SimpleNamespace(
-        traces=traces, journal=journal, candles=MemoryCandles(), browse=None, archive=None
+        traces=traces,
+        journal=journal,
+        candles=MemoryCandles(),
+        browse=None,
+        archive=None,
+        answers=None,
     )
     cast(Any, traces).backlog = lambda: 0
     cast(Any, journal).spool = None
@@ -38,8 +46,10 @@ def parts(**flags: str) -> tuple[Parts, FakeVenue, FakeFeed, ManualClock]:
         base_url="http://127.0.0.1:1",
         pace=Pace(),
     )
-    line = SimpleNamespace(feed=feed, venue=venue)
-    made = build(chosen, world, cast(Any, store), cast(Any, line), rules_of(chosen))
+    line = SimpleNamespace(feed=feed, venue=venue, on_failure=lambda listener: None)
+    purse = Purse(MemoryAttempts(), clock, limits_of(chosen))
+    models = Models(purse, (), cast(Any, store), clock, {})
+    made = build(chosen, world, cast(Any, store), cast(Any, line), models, rules_of(chosen))
     for symbol in (BTC, ETH):
         made.instruments[symbol] = instrument(symbol)
         feed.rules[symbol] = made.instruments[symbol]

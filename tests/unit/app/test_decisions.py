@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,7 +10,19 @@ import pytest
 from bot.app.decisions import digest, nearest_miss
 from bot.domain import canonical
 from bot.domain.reasons import Check, CheckCode
-from bot.domain.types import Ms, Symbol, TraceId
+from bot.domain.types import (
+    ANSWERED,
+    Abstention,
+    Action,
+    Attempt,
+    Cited,
+    Decision,
+    Direction,
+    Ms,
+    Opinion,
+    Symbol,
+    TraceId,
+)
 from bot.ports import TraceRecord
 
 
@@ -112,3 +125,42 @@ def test_a_road_that_ended_early_has_an_empty_rest() -> None:
     found = digest(record(approval={"preview": {"quantity": "1"}}))
     assert (found["gates"], found["council"], found["nearest_miss"]) == ([], None, None)
     assert found["flags"] == found["score"]["parts"] == []
+
+
+def test_a_councils_voices_are_told_with_what_they_rest_on_and_what_they_took() -> None:
+    """Evidence, fabrication, kind of silence, model, time and cost; the raw text stays away."""
+    tries = (
+        Attempt(TraceId("t"), "gpt", 1, "timeout", 0, 900.0, reserved=Decimal("0.002")),
+        Attempt(TraceId("t"), "gpt", 2, ANSWERED, 0, 100.0, cost=Decimal("0.001"), model="gpt-x"),
+    )
+    opinion = Opinion(
+        "gpt",
+        Action.LONG,
+        0.8,
+        False,
+        "so",
+        attempts=tries,
+        evidence=(Cited("5m.rsi", Direction.BULLISH),),
+        evidence_score=0.5,
+        fabricated=("number 99",),
+        text="{...}",
+    )
+    silent = Abstention("grok", "budget", "spent", ())
+    said = Decision(Action.LONG, 0.8, True, (opinion,), (silent,), "why", stand_in=False)
+    found = digest(record(decision=said, prompt={"version": "council-v1-abc", "facts": []}))
+    council = found["council"]
+    assert (council["prompt"], council["stand_in"]) == ("council-v1-abc", False)
+    (one,), (other,) = council["opinions"], council["abstentions"]
+    assert (one["model"], one["tries"], one["ms"], one["cost_usd"]) == ("gpt-x", 2, 1000.0, "0.003")
+    assert (one["evidence_score"], one["fabricated"]) == (0.5, ["number 99"])
+    assert one["evidence"] == [{"key": "5m.rsi", "direction": "bullish"}]
+    assert "text" not in one and "attempts" not in one
+    assert (other["kind"], other["tries"], other["cost_usd"]) == ("budget", 0, "0")
+
+
+def test_what_was_not_worth_asking_shows_its_two_figures() -> None:
+    """The nearest miss is the money."""
+    check = Check(CheckCode.WORTH_ASKING, False, 0.1, 0.4, "USD")
+    found = digest(record(worth={"checks": [check]}))
+    assert [gate["gate"] for gate in found["gates"]] == ["asking"]
+    assert found["nearest_miss"]["code"] == "worth_asking"

@@ -6,6 +6,7 @@ import json
 from typing import Any, cast
 
 from bot.app.view import DaemonView, Phase
+from bot.domain.breakers import BreakerCode
 from bot.domain.types import Ms, Symbol, Timeframe
 from bot.runtime.resources import LoopLag, ResourceMeter
 from bot.runtime.supervisor import Supervisor
@@ -29,7 +30,8 @@ def test_a_push_says_mode_pace_money_and_limits() -> None:
     page = json.loads(encode(view.page()))
     assert (page["mode"], page["speed"], page["phase"]) == ("demo", 1.0, "running")
     assert (page["equity"], page["baseline"], page["drawdown_peak"]) == ("1000", "1000", "1000")
-    assert set(page["breaker_limits"]) == {"daily_loss_frac", "drawdown_frac", "losses_in_row"}
+    assert [gauge["code"] for gauge in page["gauges"]] == [code.value for code in BreakerCode]
+    assert {gauge["holds"] for gauge in page["gauges"]} == {False}
     assert page["health"]["components"]
     assert page["warnings"] == ["say this"]
     assert page["positions"] == page["not_running"] == []

@@ -13,7 +13,7 @@ from tests.unit.adapters.store.fakes import AT, FakeClock, record
 
 async def test_an_archived_trace_is_called_archived(tmp_path: Path) -> None:
     """With the file it is in; one that never was is still none."""
-    options = StoreOptions(f"sqlite:///{tmp_path / 'keel.db'}", tmp_path)
+    options = StoreOptions(f"sqlite+aiosqlite:///{tmp_path / 'keel.db'}", tmp_path)
     store = await open_store(options, FakeClock())
     try:
         store.traces.put(record(1))

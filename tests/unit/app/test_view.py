@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from bot.app.parts import Parts
-from bot.app.view import DaemonControls, DaemonView, Phase
-from bot.domain.types import ExitReason, TradingState
+from bot.app.view import DaemonView, Phase
+from bot.domain.types import ExitReason
 from bot.runtime.resources import LoopLag, ResourceMeter
 from bot.runtime.supervisor import Service, Supervisor
 from bot.web.encode import encode
@@ -156,19 +156,6 @@ async def test_readiness_follows_the_phase() -> None:
         ready[phase] = view.ready().ready
     assert ready == {phase: phase is Phase.RUNNING for phase in Phase}
     assert view.live()
-
-
-async def test_halt_and_resume_are_what_the_desk_obeys() -> None:
-    """By hand, with its reason, and shown."""
-    made, _, _, _ = parts()
-    view, controls = view_of(made), DaemonControls(made)
-    await controls.halt("lunch")
-    assert made.books.safety.state is TradingState.HALTED
-    status = read(view.status())
-    assert (status["trading_state"], status["trading_state_why"]) == ("HALTED", "lunch")
-    assert read(view.metrics())["trading_active"] is False
-    await controls.resume()
-    assert read(view.status())["trading_state"] == "ACTIVE"
 
 
 async def test_what_happened_is_counted_by_name() -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bot.app.world import open_world, options_of, world_name
+from bot.app.world import World, open_world, options_of, world_name
 from bot.domain.errors import ConfigError
 from bot.runtime.clock import LockstepClock, ScaledClock
 from tests.unit.config.given import settings
+from tests.unit.simulator.given import walk, write_candles
 
 
 def test_worlds_differ_by_seed_files_profile_and_address(tmp_path: Path) -> None:
@@ -91,3 +92,72 @@ async def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(ConfigError, match="DATA_DIR"):
         await open_world(settings({"DATA_DIR": str(tmp_path / "data")}), 60)
+
+
+async def closed(tmp_path: Path) -> World:
+    """A world that was opened and let go at once."""
+    world = await open_world(settings({"DATA_DIR": str(tmp_path), "DEMO_SPEED": "max"}), 60)
+    assert world.exchange is not None
+    await world.exchange.close()
+    return world
+
+
+async def test_books_of_an_exchange_that_began_anew_are_set_aside_whole(tmp_path: Path) -> None:
+    """Database, its journal files and the spool; a second time beside the first."""
+    world = await closed(tmp_path)
+    names = ["keel.db", "keel.db-shm", "keel.db-wal", "spool.jsonl", "spool.rejected.jsonl"]
+    for shelf in ("ended-1", "ended-2"):
+        for name in names:
+            (world.folder / name).write_text(f"{shelf} {name}")
+        (world.folder / "simulator.db").unlink()
+        again = await closed(tmp_path)
+        assert again.folder == world.folder
+        kept = sorted(path.name for path in (world.folder / shelf).iterdir())
+        assert kept == names
+        assert (world.folder / shelf / "spool.jsonl").read_text() == f"{shelf} spool.jsonl"
+        assert not [name for name in names if (world.folder / name).exists()]
+
+
+async def test_the_journal_of_a_database_goes_before_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in between, no new database ever stands beside the journal of the old one."""
+    world = await closed(tmp_path)
+    for name in ("keel.db", "keel.db-wal", "keel.db-shm"):
+        (world.folder / name).write_text("")
+    (world.folder / "simulator.db").unlink()
+    moved: list[str] = []
+    rename = Path.rename
+
+    def noted(self: Path, target: Path) -> Path:
+        moved.append(self.name)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", noted)
+    await closed(tmp_path)
+    assert moved == ["keel.db-wal", "keel.db-shm", "keel.db"]
+
+
+async def test_books_of_a_world_that_goes_on_stay(tmp_path: Path) -> None:
+    """Only an exchange that knows nothing of them sends them away."""
+    world = await closed(tmp_path)
+    (world.folder / "keel.db").write_text("books")
+    again = await closed(tmp_path)
+    assert again.incarnation == world.incarnation != ""
+    assert (world.folder / "keel.db").read_text() == "books"
+    assert not (world.folder / "ended-1").exists()
+
+
+async def test_the_same_files_in_another_order_go_on_with_their_world(tmp_path: Path) -> None:
+    """A shell's glob and a person's list need not agree."""
+    files = [write_candles(tmp_path / f"{coin}.csv", walk(40)) for coin in ("ETH", "SOL")]
+    worlds = []
+    for order in (files, files[::-1]):
+        played = ",".join(str(file) for file in order)
+        chosen = settings({"DATA_DIR": str(tmp_path / "data"), "DEMO_CANDLES": played})
+        world = await open_world(chosen, 5)
+        assert world.exchange is not None
+        await world.exchange.close()
+        worlds.append(world)
+    assert worlds[0].folder == worlds[1].folder
+    assert worlds[0].incarnation == worlds[1].incarnation

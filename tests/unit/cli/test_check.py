@@ -322,7 +322,7 @@ async def test_something_else_on_the_port_fails_in_http(
     lines = await venue_probe.try_venue(settings(flags(tmp_path, HYPERLIQUID_BASE_URL=url)), ())
     assert lines[-1].tried.startswith("HTTP")
     assert lines[-1].outcome is Outcome.FAIL
-    assert "no simulator answers" in lines[-1].found
+    assert "is no simulated exchange of this Keel" in lines[-1].found
 
 
 async def test_strategies_that_are_not_there(tmp_path: Path) -> None:

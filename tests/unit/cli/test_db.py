@@ -15,6 +15,7 @@ import pytest
 import setup_database
 from bot.adapters.store import StoreOptions, open_store
 from bot.adapters.store.archive import LOCK_NAME
+from bot.adapters.store.schema import REVISION
 from bot.cli.main import MEND, RUNNING, main
 from bot.domain.types import Ms
 from bot.runtime.clock import SystemClock
@@ -35,7 +36,8 @@ def data(tmp_path: Path) -> Path:
 
 
 async def _fill(path: Path) -> None:
-    store = await open_store(StoreOptions(f"sqlite:///{path}", path.parent), SystemClock())
+    options = StoreOptions(f"sqlite+aiosqlite:///{path}", path.parent)
+    store = await open_store(options, SystemClock())
     store.traces.put(record(1))
     store.traces.put(record(2, started_at=Ms(AT + 100 * DAY_MS)))
     await store.close()
@@ -112,12 +114,14 @@ def test_upgrade_brings_each_database_up_to_date(
     path = data / "live" / "keel.db"
     with closing(sqlite3.connect(path)) as other, other:
         other.execute("drop view trading_config")
+        for table in ("circuit_breaker_events", "decisions", "ai_cache"):  # of 0003 and 0004
+            other.execute(f"drop table {table}")
         other.execute("update alembic_version set version_num = '0001'")
     assert db("check", data) == MEND
     assert "db upgrade" in capfd.readouterr().err
     assert db("upgrade", data) == 0
     out = capfd.readouterr().out
-    assert "upgraded to schema 0002" in out
+    assert f"upgraded to schema {REVISION}" in out
     assert "up to date" in out
     assert query(path, "select count(*) from trading_config") == [(1,)]
 
@@ -128,7 +132,8 @@ def test_without_any_database_the_remedy_is_said(
     """Exit code 2."""
     assert db("check", tmp_path) == MEND
     assert "there is no database below" in capsys.readouterr().err
-    assert db("backup", tmp_path, "--database-url", f"sqlite:///{tmp_path / 'no.db'}") == MEND
+    url = f"sqlite+aiosqlite:///{tmp_path / 'no.db'}"
+    assert db("backup", tmp_path, "--database-url", url) == MEND
     assert "no.db" in capsys.readouterr().err
     assert not (tmp_path / "no.db").exists()
 

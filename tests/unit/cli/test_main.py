@@ -30,6 +30,7 @@ class FakeCommand(ModuleType):
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         add_alias(parser, "--candles", "DEMO_CANDLES", nargs="+")
+        add_alias(parser, "--speed", "DEMO_SPEED")
 
     def run(self, args: argparse.Namespace, loaded: Loaded) -> int:
         self.loaded = loaded
@@ -92,8 +93,8 @@ def test_settings_are_flags_and_run_is_the_default(fake: FakeCommand) -> None:
 def test_an_alias_takes_several_files(
     fake: FakeCommand, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """--candles A B is DEMO_CANDLES=A,B."""
-    files = [tmp_path_factory.mktemp("c") / name for name in ("BTC.csv", "ETH.csv")]
+    """--candles A B takes file by file, also one with a comma in its name."""
+    files = [tmp_path_factory.mktemp("c") / name for name in ("BTC-a,b.csv", "ETH.csv")]
     for file in files:
         file.write_text("")
     assert run(["--candles", *map(str, files)]) == 0
@@ -119,6 +120,11 @@ def test_an_older_name_is_a_flag_too(fake: FakeCommand) -> None:
         (["--http-port"], "expected one argument"),
         (["run", "replay", CANARY], "a command comes first"),
         (["--http-port", "x"], "HTTP_PORT: 'x' (flag)"),
+        (["--", "--http-port", "8001"], "-- stands alone"),
+        (["--speed", "0"], "and at most 100000, or max; mend --speed"),
+        (["--demo-speed", "0"], "and at most 100000, or max; mend --demo-speed"),
+        (["--candles", "no.csv"], "DEMO_CANDLES (--candles): no such file: no.csv"),
+        (["--demo-candles", "no.csv"], "DEMO_CANDLES (flag): no such file: no.csv"),
     ],
 )
 def test_what_cannot_be_understood_exits_with_2(

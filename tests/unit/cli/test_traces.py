@@ -67,6 +67,7 @@ def test_the_report_as_json(world: World, capsys: pytest.CaptureFixture[str]) ->
         "funnel",
         "symbols",
         "regimes",
+        "breakers",
         "findings",
     ]
     assert report["head"]["first_at"].endswith("Z")

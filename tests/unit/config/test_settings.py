@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bot.domain.errors import ConfigError
 from bot.domain.types import Timeframe
-from config.settings import known
+from config.settings import known, load
 from tests.unit.config.given import CANARY, loaded, one_problem, problems, settings
 
 
@@ -108,6 +109,13 @@ def test_only_demo_starts_today(mode: str) -> None:
     assert one_problem({"MODE": mode}).startswith(f"MODE={mode} (flag) is not built yet")
 
 
+def test_an_env_file_that_cannot_be_read_is_no_empty_one(dotenv: Path) -> None:
+    """Docker makes a folder of a file that was not there; nobody's settings are left out."""
+    dotenv.mkdir()
+    [line] = problems(env_file=dotenv)
+    assert "cannot be read (IsADirectoryError)" in line
+
+
 def test_unknown_names_are_errors_in_env_file_and_flags(dotenv: Path) -> None:
     """A slip that nobody answers is a setting that silently does nothing."""
     dotenv.write_text("export MAX_LEVRAGE=3\n")
@@ -166,11 +174,27 @@ def test_hyperliquids_secret_is_answered() -> None:
         ({"DECISION_TIMEFRAME": "5m", "CONTEXT_TIMEFRAMES": "5m"}, "longer than"),
         ({"DECISION_TIMEFRAME": "3m", "CONTEXT_TIMEFRAMES": "5m"}, "multiple"),
         ({"SYMBOLS": "BTC", "EXCLUDE_SYMBOLS": "BTC"}, "nothing is left"),
+        ({"SYMBOLS": "BTC,kPEPE", "EXCLUDE_SYMBOLS": "KPEPE,btc"}, "nothing is left"),
         ({"DATABASE_URL": f"postgresql+asyncpg://u:{CANARY}@/d"}, "names no host"),
         ({"DATABASE_URL": f"mysql://u:{CANARY}@h/d"}, "sqlite+aiosqlite"),
+        ({"DATABASE_URL": "sqlite:///x"}, "DATABASE_URL (flag) must be written sqlite+aiosqlite"),
+        ({"DATABASE_URL": "sqlite+aiosqlite:///x?mode=ro"}, "nothing after the file's name"),
+        ({"DATABASE_URL": f"postgresql+asyncpg://u:{CANARY}@h/d?x=1"}, "nothing after ?"),
+        ({"DATA_DIR": "da?ta"}, "a folder, UTF-8, without ?"),
+        ({"DEMO_SEED": str(2**63)}, "from 0 to 9223372036854775807; mend --demo-seed"),
+        ({"DEMO_SEED": "9" * 5000}, "from 0 to 9223372036854775807; mend --demo-seed"),
+        ({"INITIAL_CAPITAL": "1e13"}, "a number above 0"),
         ({"HYPERLIQUID_BASE_URL": "https://api.hyperliquid.xyz"}, "loopback"),
         ({"HYPERLIQUID_BASE_URL": "http://127.0.0.1.evil.example"}, "loopback"),
         ({"HYPERLIQUID_BASE_URL": "ftp://x"}, "http:// or https://"),
+        ({"HYPERLIQUID_BASE_URL": "http://127.0.0.1:99999"}, "such as http://127.0.0.1:3001"),
+        ({"HYPERLIQUID_BASE_URL": "http://127.0.0.1:x"}, "such as http://127.0.0.1:3001"),
+        ({"HYPERLIQUID_BASE_URL": "http://[::1"}, "such as http://127.0.0.1:3001"),
+        ({"HYPERLIQUID_BASE_URL": "http://localhost/ foo"}, "such as http://127.0.0.1:3001"),
+        ({"HYPERLIQUID_BASE_URL": "http://u:p@localhost"}, "such as http://127.0.0.1:3001"),
+        ({"API_TOKEN": f"{CANARY} b"}, "without spaces"),
+        ({"API_TOKEN": f"{CANARY}\u00fc"}, "without spaces"),
+        ({"DATA_DIR": "da\udcffta"}, "a folder, UTF-8"),
         ({"DEMO_CANDLES": "no/such.csv"}, "no such file"),
         ({"PROFILE": "scalpr"}, "did you mean scalper?"),
         ({"PROFILE": "../demo"}, "is not a profile"),
@@ -189,6 +213,69 @@ def test_contradictions_and_impossible_values_are_refused(flags: dict[str, str],
     line = one_problem(flags)
     assert says in line
     assert CANARY not in line
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "foo bar", "999.1.1.1", "1.2.3", "127.1", "0x7f.1", "[127.0.0.1]", "::g", "[::1", "a..b",
+        "localhost:8000", "http://localhost", "-a", "*", "127.0.0.1/8", "x" * 64 + ".org",
+    ],
+)  # fmt: skip
+def test_an_address_that_cannot_be_listened_on_is_refused(host: str) -> None:
+    """Otherwise the page would fail for ever with a remedy about its port."""
+    line = one_problem({"HTTP_HOST": host})
+    assert line.startswith("HTTP_HOST: ")
+    assert "an IPv4 or IPv6 address without its port, or a name such as localhost" in line
+    assert "mend --http-host" in line
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "0.0.0.0"),
+        ("::1", "::1"),
+        ("[::1]", "::1"),
+        ("::", "::"),
+        ("localhost", "localhost"),
+        ("LocalHost", "localhost"),
+        ("keel-1.example.org", "keel-1.example.org"),
+        ("my_service", "my_service"),
+    ],
+)
+def test_addresses_and_names_may_be_listened_on(given: str, kept: str) -> None:
+    """Brackets around an IPv6 address are taken off, names are compared in lower case."""
+    assert settings({"HTTP_HOST": given}).web.http_host == kept
+
+
+def test_coins_are_what_the_operator_typed() -> None:
+    """The venue's own spelling is found when coins are chosen, whatever the case."""
+    assert settings({"SYMBOLS": "btc, kPEPE"}).signals.symbols == ("btc", "kPEPE")
+
+
+def test_the_largest_seed_and_capital_are_allowed() -> None:
+    """The bounds are those of the simulated exchange."""
+    chosen = settings({"DEMO_SEED": str(2**63 - 1), "INITIAL_CAPITAL": "1e12"})
+    assert chosen.demo.demo_seed == 2**63 - 1
+    assert chosen.risk.initial_capital == 10**12
+
+
+def test_the_message_names_what_was_typed() -> None:
+    """A flag with a shorter name is mended by that name."""
+    with pytest.raises(ConfigError) as caught:
+        load(
+            {"DEMO_SPEED": "0", "DEMO_CANDLES": ["no,such.csv"], "HTTP_PORT": "x"},
+            {},
+            None,
+            {"DEMO_SPEED": "--speed", "DEMO_CANDLES": "--candles", "HTTP_PORT": "--http-port"},
+        )
+    port, speed, candles = caught.value.problems
+    assert "HTTP_PORT: 'x' (flag)" in port and port.endswith("; mend --http-port")
+    assert "DEMO_SPEED: '0' (--speed)" in speed and speed.endswith("; mend --speed")
+    assert candles.startswith("DEMO_CANDLES (--candles): no such file: no,such.csv; name the files")
+    line = one_problem({"DEMO_SPEED": "0"})
+    assert "(flag)" in line and line.endswith("; mend --demo-speed")
 
 
 def test_a_rule_between_settings_waits_for_valid_ones() -> None:

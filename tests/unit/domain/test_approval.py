@@ -6,16 +6,20 @@ from dataclasses import replace
 
 import pytest
 
+from bot.domain.answer import DENIALS, REASONS, Answer, Said, confirmed
 from bot.domain.approval import (
+    ApprovalMode,
     ApprovalPolicy,
     Candidate,
     approve,
+    needs_person,
 )
 from bot.domain.reasons import CheckCode
 from bot.domain.types import (
     Action,
     Approved,
     Decision,
+    Ms,
     Opinion,
     RedFlag,
     Rejected,
@@ -29,8 +33,8 @@ from bot.domain.types import (
 POLICY = ApprovalPolicy(0.75, Tier.TIER_3_WATCHLIST, 1.5, rules_may_trade=True)
 
 
-def decision(action: Action, confidence: float, *, calibrated: bool = True) -> Decision:
-    voice = Opinion("seat", action, confidence, calibrated, "")
+def decision(action: Action, confidence: float, *, seat: str = "seat") -> Decision:
+    voice = Opinion(seat, action, confidence, False, "")
     return Decision(action, confidence, True, (voice,), (), "")
 
 
@@ -92,10 +96,16 @@ def test_with_the_rules_analyst_alone_the_tier_decides() -> None:
     rules = replace(
         GOOD,
         score=Score((), 56.0, Tier.TIER_3_WATCHLIST),
-        decision=decision(Action.LONG, 0.56, calibrated=False),
+        decision=decision(Action.LONG, 0.56, seat="rules"),
     )
     assert failed(rules) == []
     assert failed(rules, replace(POLICY, min_tier=Tier.TIER_2_STRONG_BUY)) == [CheckCode.TIER]
+
+
+def test_a_model_without_calibration_is_not_the_rules_analyst() -> None:
+    """Its confidence is no score: the gate compares it from the first day on."""
+    doubtful = replace(GOOD, decision=decision(Action.LONG, 0.56))
+    assert failed(doubtful) == [CheckCode.CONFIDENCE]
 
 
 def test_one_calibrated_voice_brings_the_confidence_gate_back() -> None:
@@ -117,6 +127,40 @@ def test_one_calibrated_voice_brings_the_confidence_gate_back() -> None:
 def test_rules_alone_may_be_forbidden_to_trade() -> None:
     """RULES_MAY_TRADE false: only a council may."""
     policy = replace(POLICY, rules_may_trade=False)
-    rules = replace(GOOD, decision=decision(Action.LONG, 0.9, calibrated=False))
+    rules = replace(GOOD, decision=decision(Action.LONG, 0.9, seat="rules"))
     assert failed(rules, policy) == [CheckCode.RULES_MAY_TRADE]
     assert failed(GOOD, policy) == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "tier", "asked"),
+    [
+        (ApprovalMode.AUTO, Tier.TIER_3_WATCHLIST, False),
+        (ApprovalMode.MANUAL, Tier.TIER_1_MUST_BUY, True),
+        (ApprovalMode.HYBRID, Tier.TIER_1_MUST_BUY, False),
+        (ApprovalMode.HYBRID, Tier.TIER_2_STRONG_BUY, True),
+    ],
+)
+def test_who_is_asked(mode: ApprovalMode, tier: Tier, asked: bool) -> None:
+    """Auto asks nobody, manual always, hybrid below tier 1."""
+    assert needs_person(tier, replace(POLICY, mode=mode)) is asked
+
+
+@pytest.mark.parametrize("said", list(Said))
+def test_a_persons_word_is_a_check_like_any_other(said: Said) -> None:
+    """Only a yes approves, under the name of who said it; everything else rejects."""
+    approved = approve(GOOD, POLICY)
+    assert isinstance(approved, Approved)
+    verdict = confirmed(approved, Answer("0" * 16, said, "ada", Ms(1)))
+    if said is Said.APPROVED:
+        assert isinstance(verdict, Approved) and verdict.by == "ada"
+        assert verdict.checks[-1].ok
+    else:
+        assert isinstance(verdict, Rejected)
+        assert [check.code for check in verdict.failed] == [CheckCode.APPROVER]
+
+
+def test_every_end_of_a_wait_has_its_reason_and_its_refusal() -> None:
+    """A trace always says why, and a used id is always refused by name."""
+    assert REASONS.keys() == set(Said) - {Said.APPROVED}
+    assert DENIALS.keys() == set(Said) - {Said.UNANSWERED}

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.domain.breakers import BreakerCode, Gauge
 from bot.domain.errors import InvariantBroken
 from bot.domain.instrument import Instrument, MarginTier
 from bot.domain.orders import client_id
@@ -129,7 +130,9 @@ TWO_APART = on_view(
 BAD: list[tuple[CheckCode, Callable[[Case], Case]]] = [
     (CheckCode.TRADING_STATE, on_view(state=TradingState.REDUCE_ONLY)),
     (CheckCode.TRADING_STATE, on_view(state=TradingState.HALTED)),
-    (CheckCode.BREAKER, on_view(breakers_open=("daily_loss",))),
+    *((CheckCode(code.value), on_view(breakers_open=(code.value,))) for code in BreakerCode),
+    (CheckCode.SYMBOL_VOLATILITY, on_facts(volatility_x=3.01)),
+    (CheckCode.SYMBOL_VOLATILITY, on_facts(volatility_x=float("nan"))),
     (CheckCode.POSITION_OPEN, on_view(positions=holding(position(BTC, Side.SHORT)))),
     (CheckCode.POSITION_OPEN, on_view(reservations=(Reservation(BTC, Side.LONG, D(1), D(1)),))),
     (CheckCode.SYMBOL_BLOCKED, on_view(blocked={BTC: "unknown outcome"})),
@@ -211,7 +214,27 @@ def test_nothing_is_cleared_while_any_rule_is_broken(
 def test_all_failures_are_told() -> None:
     """Not the first alone."""
     case = on_facts(venue_healthy=False)(on_view(breakers_open=("drawdown",))(GOOD))
-    assert case.failed() == [CheckCode.BREAKER, CheckCode.VENUE_HEALTHY]
+    assert case.failed() == [CheckCode.DRAWDOWN, CheckCode.VENUE_HEALTHY]
+
+
+def test_an_open_breaker_is_refused_with_what_opened_it() -> None:
+    """Value, limit and unit, also where what it measures has come back under the limit."""
+    held = Gauge(
+        BreakerCode.LOSSES_IN_ROW,
+        0.0,
+        3.0,
+        "trades",
+        True,
+        NOW,
+        Ms(NOW + 1),
+        opened_by=3.0,
+        lifted_by="time",
+    )
+    verdict = on_view(breakers_open=("losses_in_row",), gauges=(held,))(GOOD).verdict()
+    assert isinstance(verdict, Refused)
+    (check,) = verdict.failed
+    assert (check.code, check.value, check.limit) == (CheckCode.LOSSES_IN_ROW, 3.0, 3.0)
+    assert (check.unit, check.note) == ("trades", "open, lifted by time")
 
 
 @pytest.mark.parametrize(
@@ -223,6 +246,8 @@ def test_all_failures_are_told() -> None:
         on_view(entry_times=tuple(Ms(NOW - 100_000 - i) for i in range(19))),
         on_view(entry_times=tuple(Ms(NOW - 3_600_000 - i) for i in range(40))),
         on_facts(clock_skew_ms=None),
+        on_facts(volatility_x=3.0),
+        on_view(gauges=(Gauge(BreakerCode.DRAWDOWN, 0.11, 0.12, "fraction"),)),
         on_facts(clock_skew_ms=1_000),
         on_facts(bar_age_ms=120_000, mark_confirmed_age_s=10.0),
         on_facts(trace_backlog=10_000),

@@ -10,7 +10,18 @@ import pytest
 from bot.domain.proposal import NoProposal
 from bot.domain.reasons import Reason, Stage
 from bot.domain.red_flags import FlagCode, FlagPolicy
-from bot.domain.types import Action, Decision, Ms, Regime, Rejected, Side, Symbol
+from bot.domain.types import (
+    Action,
+    Bars,
+    Decision,
+    Market,
+    Ms,
+    Regime,
+    Rejected,
+    Side,
+    Symbol,
+)
+from bot.pipeline.council import CouncilOptions
 from bot.pipeline.road import RoadOptions
 from tests.fakes import FakeSeat
 from tests.judgement import FixedRule
@@ -18,7 +29,8 @@ from tests.unit.pipeline.given import BTC, ETH, POLICIES, SOL
 from tests.unit.pipeline.thinking import BARS, CLOSE, LONG, M5, show, thinking
 from tests.until import until
 
-QUICK = RoadOptions(gather_s=0.05, council_deadline_s=0.05)
+QUICK = RoadOptions(gather_s=0.05)
+SHORT = CouncilOptions(deadline_s=0.05)
 
 
 async def test_a_good_signal_becomes_an_offer_with_all_that_the_desk_needs() -> None:
@@ -134,7 +146,7 @@ async def test_a_hard_red_flag_ends_the_road_before_anybody_is_asked() -> None:
 
 async def test_a_seat_that_does_not_answer_in_time_abstains_and_there_is_no_quorum() -> None:
     """Never a HOLD, never a side: NO_QUORUM, with the reason in the trace."""
-    made = thinking(seats=[FakeSeat(gate=asyncio.Event())], options=QUICK)
+    made = thinking(seats=[FakeSeat(gate=asyncio.Event())], options=QUICK, council=SHORT)
     await made.road.cycle([BTC])
     assert made.ended() == [(Stage.APPROVE, Reason.NO_QUORUM)]
     decision = made.records[0].body["decision"]
@@ -242,3 +254,57 @@ async def test_the_bars_of_a_decision_are_kept_once() -> None:
     ((_, symbol, frame),) = made.candles.rows
     assert (symbol, frame) == (BTC, M5)
     assert len(made.candles.rows["hyperliquid:test", Symbol("BTC"), M5]) == BARS + 1
+
+
+async def test_each_symbol_thinks_in_a_turn_of_the_loop_of_its_own() -> None:
+    """However many candles close at once, a price is looked at between two symbols."""
+    made = thinking(rules=())
+    turns, looked = [0], []
+
+    async def count() -> None:
+        while True:
+            turns[0] += 1
+            await asyncio.sleep(0)
+
+    seen, together = made.kit.feed.market, asyncio.Event()
+
+    async def bars(symbol: Symbol, *_: object) -> Bars:
+        await together.wait()  # every symbol gets its candles in the same turn
+        return made.kit.feed.windows[symbol, M5]
+
+    def market(symbol: Symbol) -> Market | None:
+        looked.append((turns[0], symbol))
+        return seen(symbol)
+
+    made.kit.feed.bars = bars  # type: ignore[method-assign, assignment]
+    made.kit.feed.market = market  # type: ignore[method-assign]
+    counter = asyncio.create_task(count())
+    cycle = asyncio.create_task(made.road.cycle([BTC, ETH, SOL]))
+    asyncio.get_running_loop().call_later(0.01, together.set)
+    async with asyncio.timeout(5):
+        await cycle
+    counter.cancel()
+    assert sorted(symbol for _, symbol in looked) == [BTC, ETH, SOL]
+    assert len({turn for turn, _ in looked}) == 3
+
+
+async def test_symbols_set_out_one_a_turn() -> None:
+    """Fetching the windows is work too: 200 symbols do not begin at once."""
+    made = thinking(rules=())
+    turns, asked = [0], []
+
+    async def count() -> None:
+        while True:
+            turns[0] += 1
+            await asyncio.sleep(0)
+
+    async def bars(symbol: Symbol, *_: object) -> Bars:
+        asked.append(turns[0])
+        return made.kit.feed.windows[symbol, M5]
+
+    made.kit.feed.bars = bars  # type: ignore[method-assign, assignment]
+    counter = asyncio.create_task(count())
+    async with asyncio.timeout(5):
+        await made.road.cycle([BTC, ETH, SOL])
+    counter.cancel()
+    assert len(asked) == len(set(asked)) == 3

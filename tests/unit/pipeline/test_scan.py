@@ -53,6 +53,18 @@ def test_a_list_is_taken_as_it_stands_whatever_the_volume() -> None:
     assert choose(policy, RULES, MARKETS).symbols == (SOL, BTC)
 
 
+def test_coins_are_found_whatever_their_case() -> None:
+    """Wished for or excluded; the venue's spelling is used, and a coin is taken once."""
+    kilo = Symbol("kPEPE")
+    rules = {**RULES, kilo: instrument(kilo)}
+    markets = {**MARKETS, kilo: market(kilo, 9e8)}
+    wished = (Symbol("KPEPE"), Symbol("btc"), Symbol("BTC"))
+    assert choose(UniversePolicy(symbols=wished), rules, markets).symbols == (kilo, BTC)
+    chosen = choose(UniversePolicy(exclude=(Symbol("KPepe"), Symbol("eth"))), rules, markets)
+    assert chosen.symbols == (BTC, SOL)
+    assert chosen.skipped[kilo] == "excluded by EXCLUDE_SYMBOLS"
+
+
 def test_delisted_unknown_excluded_and_priceless_symbols_are_skipped_with_reasons() -> None:
     """Also when they were asked for by name."""
     rules = {**RULES, ETH: replace(RULES[ETH], delisted=True)}

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bot.domain.prompt import Template
 from bot.domain.proposal import Rule
 from bot.domain.types import Bars, Ms, Symbol, Timeframe
+from bot.pipeline.approvals import Approvals
+from bot.pipeline.chamber import Chamber
+from bot.pipeline.council import Council, CouncilOptions
 from bot.pipeline.desk import Offer
 from bot.pipeline.keep import CandleKeeper
+from bot.pipeline.kept_answers import KeptAnswers
 from bot.pipeline.policies import Policies
 from bot.pipeline.road import Road, RoadOptions
 from bot.pipeline.scan import Scan, UniversePolicy
-from bot.ports import Seat, TraceRecord
+from bot.ports import AnswerStore, Seat, TraceRecord
 from bot.runtime.clock import ManualClock
 from tests.fakes import FakeSeat, MemoryCandles
 from tests.judgement import FixedRule
@@ -24,6 +29,7 @@ M5 = Timeframe.M5
 BARS = 300
 CLOSE = Ms(DAY_START + BARS * M5.ms)
 LONG = FixedRule("scalper.standard")
+EXPIRY_S = 120.0
 
 
 @dataclass
@@ -32,6 +38,9 @@ class Thinking:
 
     kit: Kit
     road: Road
+    council: Council
+    chamber: Chamber
+    approvals: Approvals
     offers: list[Offer]
     candles: MemoryCandles
     keeper: CandleKeeper
@@ -56,12 +65,24 @@ def thinking(
     seats: Sequence[Seat] | None = None,
     policies: Policies = POLICIES,
     options: RoadOptions = RoadOptions(),  # noqa: B008 - frozen
+    council: CouncilOptions = CouncilOptions(),  # noqa: B008 - frozen
+    template: Template | None = None,
+    answers: AnswerStore | None = None,
     made: Kit | None = None,
+    expiry_s: float = EXPIRY_S,
 ) -> Thinking:
     """Wire it as `app.parts.build` does, 3 s after the close of the newest bar."""
     made = made or kit(clock=ManualClock(Ms(CLOSE + 3_000)), policies=policies)
     offers: list[Offer] = []
-    made.desk.offer = offers.append  # type: ignore[method-assign, assignment]
+    approvals = Approvals(
+        clock=made.clock,
+        feed=made.feed,
+        traces=made.trace_book,
+        facts=made.facts,
+        policies=policies,
+        expiry_s=expiry_s,
+        enter=offers.append,
+    )
     candles = MemoryCandles()
     keeper = CandleKeeper(candles, SOURCE, made.clock)
     scan = Scan(
@@ -74,14 +95,25 @@ def thinking(
         made.instruments,
         held=tuple,
     )
+    chamber = Chamber(made.clock)
+    sitting = Council(
+        clock=made.clock,
+        chamber=chamber,
+        seats=seats if seats is not None else (FakeSeat(),),
+        template=template,
+        kept=KeptAnswers(made.clock, answers),
+        traces=made.trace_book,
+        facts=made.facts,
+        options=council,
+    )
     road = Road(
         clock=made.clock,
         feed=made.feed,
         scan=scan,
-        seats=seats if seats is not None else (FakeSeat(),),
+        council=sitting,
         rules=rules,
         policies=policies,
-        desk=made.desk,
+        approvals=approvals,
         books=made.books,
         traces=made.trace_book,
         keeper=keeper,
@@ -92,7 +124,7 @@ def thinking(
     )
     for symbol in (BTC, ETH, SOL):
         show(made, symbol)
-    return Thinking(made, road, offers, candles, keeper)
+    return Thinking(made, road, sitting, chamber, approvals, offers, candles, keeper)
 
 
 def show(made: Kit, symbol: Symbol, number: int = BARS) -> None:

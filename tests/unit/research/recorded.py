@@ -76,7 +76,7 @@ class World:
                 store.traces.put(record)
             await store.journal.record(Changes(trades=tuple(self.trades), state=self.state))
             for point in self.equity:
-                await store.journal.put_equity(point)
+                await store.journal.record(Changes(equity=(point,)))
         finally:
             await store.close()
 

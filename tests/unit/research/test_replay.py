@@ -10,16 +10,21 @@ from typing import Any, cast
 import pytest
 
 from bot.domain import canonical
+from bot.domain.answer import Denied
+from bot.domain.approval import ApprovalMode
 from bot.domain.errors import ConfigError
 from bot.domain.reasons import Reason, Stage
-from bot.domain.types import Action, Bars, Timeframe
+from bot.domain.types import Action, Bars, Tier, Timeframe
 from bot.pipeline.desk import Desk
+from bot.pipeline.policies import Policies
 from bot.ports import TraceRecord
 from bot.research.replay import first_difference, replay, revive_policies, windows_of
+from tests.council import FakeModel, answer, template
 from tests.fakes import FakeSeat
 from tests.judgement import FixedRule
 from tests.unit.pipeline.given import BTC, LIMITS, POLICIES, running
-from tests.unit.pipeline.thinking import LONG, M5, SOURCE, Thinking, thinking
+from tests.unit.pipeline.test_council import policies as council_policies
+from tests.unit.pipeline.thinking import EXPIRY_S, LONG, M5, SOURCE, Thinking, thinking
 
 Windows = Mapping[Timeframe, Bars]
 
@@ -53,6 +58,7 @@ async def test_an_executed_decision_replays_equal_in_every_section() -> None:
         "proposal",
         "flags",
         "score",
+        "answers",
         "decision",
         "approval",
         "desk",
@@ -164,9 +170,151 @@ async def test_other_numbers_give_another_decision() -> None:
     assert result.differs.startswith("approval.verdict")
 
 
+MANUAL = replace(POLICIES, approval=replace(POLICIES.approval, mode=ApprovalMode.MANUAL))
+
+
+async def judged(made: Thinking, word: str) -> TraceRecord:
+    """A decision put before a person who says "approve" or "reject", or nothing in time."""
+    await made.road.cycle([BTC])
+    (card,) = made.approvals.waiting()
+    if word == "silence":
+        made.kit.clock.advance(int(EXPIRY_S * 1000))
+        made.approvals.expire()
+    elif word != "restart":
+        assert not isinstance(getattr(made.approvals, word)(card.id, "ada"), Denied)
+    made.kit.clock.advance(500)
+    await made.keeper.flush()
+    for one in made.offers:
+        Desk.offer(made.kit.desk, one)
+    async with running(made.kit):
+        await made.kit.play(3_000)
+    (record,) = made.kit.traces.records.values()
+    body = canonical.loads(canonical.dumps(record.body))
+    return replace(record, body=cast(dict[str, object], body))
+
+
+@pytest.mark.parametrize(
+    ("word", "ended", "last"),
+    [
+        ("approve", (Stage.PROTECT, Reason.EXECUTED), "desk"),
+        ("reject", (Stage.APPROVE, Reason.REJECTED), "approval"),
+        ("silence", (Stage.APPROVE, Reason.REJECTED), "approval"),
+        ("restart", (Stage.APPROVE, Reason.UNANSWERED), "approval"),
+    ],
+)
+async def test_a_decision_that_a_person_judged_replays_equal(
+    word: str, ended: tuple[Stage, Reason], last: str
+) -> None:
+    """Their word is an input in the trace; the same word gives the same bytes."""
+    made = thinking(policies=MANUAL)
+    record = await judged(made, word)
+    assert (record.stage, record.result) == ended
+    result = replay(record, await again(made, record), MANUAL, [LONG])
+    assert result.differs is None, result
+    assert result.sections[-1] == last
+
+
+@pytest.mark.parametrize(
+    ("tamper", "named"),
+    [
+        (lambda approval: approval["answer"].update(said="rejected"), "approval.verdict"),
+        (lambda approval: approval["answer"].update(by="eve"), "approval.verdict"),
+        (lambda approval: approval.pop("answer"), "approval.answer"),
+    ],
+    ids=["another word", "another person", "no word"],
+)
+async def test_a_tampered_word_of_a_person_is_found(tamper: Any, named: str) -> None:
+    """Neither turned, nor given to another, nor taken out."""
+    made = thinking(policies=MANUAL)
+    record = await judged(made, "approve")
+    body = copy.deepcopy(dict(record.body))
+    tamper(body["approval"])
+    result = replay(replace(record, body=body), await again(made, record), MANUAL, [LONG])
+    assert result.differs is not None
+    assert result.differs.startswith(named)
+
+
 def test_the_first_difference_is_found_in_reading_order() -> None:
     """By key, by place, by length."""
     assert first_difference({"a": 1, "b": [1, 2]}, {"a": 1, "b": [1, 3]}, "x")[0] == "x.b[1]"
     assert first_difference([1], [1, 2], "x") == ("x (length)", 1, 2)
     assert first_difference({"a": None}, {}, "x") == ("x.a", None, None)
     assert first_difference({"b": 1, "a": 1}, {"b": 2, "a": 2}, "x")[0] == "x.a"
+
+
+# --- the council ---------------------------------------------------------------------------------
+
+
+def models(*texts: str) -> tuple[Thinking, Policies, FixedRule]:
+    """A road before a council whose models say these texts."""
+    seats = [FakeModel(name, text) for name, text in zip("abc", texts, strict=True)]
+    rule = FixedRule(LONG.id, target_r=4.0)
+    given = council_policies(*seats)
+    made = thinking(rules=[rule], seats=seats, policies=given, template=template())
+    return made, given, rule
+
+
+ROUND = "RSI is 99.9, so buy."
+
+
+async def test_a_councils_decision_replays_from_the_stored_answers() -> None:
+    """Worth, prompt, answers, decision, size: the same bytes, and no model is asked."""
+    made, given, rule = models(answer(), answer(reasoning=ROUND), "no JSON")
+    record = await lived(made)
+    assert (record.stage, record.result) == (Stage.PROTECT, Reason.EXECUTED)
+    result = replay(record, await again(made, record), given, [rule])
+    assert result.differs is None, result
+    assert result.sections[4:] == ("worth", "prompt", "answers", "decision", "approval", "desk")
+
+
+async def test_what_was_not_worth_asking_replays_too() -> None:
+    """From what the account was, and what asking would have cost."""
+    made, given, rule = models(answer(), answer(), answer())
+    given = replace(given, approval=replace(given.approval, min_tier=Tier.TIER_1_MUST_BUY))
+    made = thinking(rules=[rule], seats=[FakeModel("a")], policies=given, template=template())
+    record = await lived(made)
+    assert record.result == Reason.NOT_WORTH_ASKING
+    result = replay(record, await again(made, record), given, [rule])
+    assert (result.differs, result.sections[-1]) == (None, "worth")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        (("answers", "opinions", 0, "confidence"), 0.99, "answers.opinions[0].confidence"),
+        (("answers", "opinions", 0, "evidence_score"), 1.0, "answers.opinions[0].evidence_score"),
+        (("answers", "opinions", 1, "action"), "SHORT", "answers.opinions[1].action"),
+        (("answers", "opinions", 1, "text"), answer(confidence=0.7), "answers.opinions[1]"),
+        (("prompt", "version"), "council-v0-000000000000", "prompt.version"),
+        (("worth", "asked", "asking_usd"), "99", "worth.checks"),
+    ],
+)
+async def test_a_tampered_answer_is_named(path: Any, value: object, named: str) -> None:
+    """An opinion must be what its text says; a prompt what the template made of the facts."""
+    made, given, rule = models(answer(reasoning=ROUND), answer(), answer())
+    record = await lived(made)
+    body = copy.deepcopy(dict(record.body))
+    place: Any = body
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    result = replay(replace(record, body=body), await again(made, record), given, [rule])
+    assert str(result.differs).startswith(named)
+
+
+async def test_a_trace_from_before_a_field_existed_replays() -> None:
+    """Younger fields that hold nothing are no difference; one that holds something is."""
+    made = thinking()
+    record = await lived(made)
+    windows = await again(made, record)
+    younger = ("evidence", "red_flags", "horizon", "evidence_score", "fabricated", "text")
+    body: Any = copy.deepcopy(dict(record.body))
+    for section in ("answers", "decision"):
+        for opinion in body[section]["opinions"]:
+            for name in (*younger, "attempts", "from_cache"):
+                del opinion[name]
+    del body["decision"]["stand_in"]
+    assert replay(replace(record, body=body), windows, POLICIES, [LONG]).differs is None
+    del body["decision"]["confidence"]
+    found = replay(replace(record, body=body), windows, POLICIES, [LONG])
+    assert found.differs == "decision.confidence"

@@ -158,3 +158,14 @@ def test_the_window_ends_at_the_newest_record(world: World) -> None:
 def test_an_empty_world_asks_whether_a_daemon_ran(tmp_path: Path) -> None:
     """No trace at all is an answer too."""
     assert "was the daemon running?" in answer(World(tmp_path))["verdict"]
+
+
+def test_what_was_not_worth_asking_is_told_by_its_money(tmp_path: Path) -> None:
+    """The rule that stopped it, its figure and its limit; the council was never asked."""
+    made = World(tmp_path)
+    checks = [no(CheckCode.WORTH_ASKING, 0.2, 0.5, "USD")]
+    made.records = [record(0, "score", "not_worth_asking", body={"worth": {"checks": checks}})]
+    said = answer(made)
+    (miss,) = said["nearest_misses"]
+    assert (miss["code"], miss["value"], miss["limit"]) == ("worth_asking", 0.2, 0.5)
+    assert {step["step"]: step["count"] for step in said["funnel"]}["asked"] == 0

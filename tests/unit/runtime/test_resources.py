@@ -42,3 +42,17 @@ def test_the_sample_is_of_this_process() -> None:
     assert sample.threads >= threading.active_count()
     assert sample.open_files >= 3
     assert sample.cpu_percent >= 0
+    assert sample.peak_rss_mb is None or sample.peak_rss_mb >= sample.rss_mb - 1
+
+
+def test_the_histogram_counts_every_sample_since_the_start() -> None:
+    """What the last minute has forgotten still shows: one stall in an hour explains a figure."""
+    lag = LoopLag()
+    for late_ms in (0.5, 1.0, 1.5, 4.0, 700.0, 3_000.0):
+        lag.note(late_ms / 1000)
+    for _ in range(KEPT):
+        lag.note(0.0)
+    found = lag.view().histogram
+    assert found["1"] == 2 + KEPT
+    assert (found["2"], found["5"], found["1000"], found["more"]) == (1, 1, 1, 1)
+    assert sum(found.values()) == 6 + KEPT

@@ -206,6 +206,27 @@ async def test_a_stage_that_hangs_or_fails_does_not_stop_the_stop() -> None:
     assert told == ["stop_stage_late", "stop_stage_failed"]
 
 
+async def test_a_stage_may_use_what_the_ones_before_it_left() -> None:
+    """A quick drain leaves its time to the last write, which a slow disk may need."""
+    supervisor, _ = build()
+    done: list[str] = []
+
+    async def quick() -> None:
+        done.append("quick")
+
+    async def slow() -> None:
+        await asyncio.sleep(0.1)
+        done.append("slow")
+
+    supervisor.add(Service("loop", forever, critical=True))
+    supervisor.on_stop("quick", quick, 5)
+    supervisor.on_stop("slow", slow, 0.02)
+    supervisor.request_stop()
+    async with asyncio.timeout(5):
+        assert await supervisor.run() == 0
+    assert done == ["quick", "slow"]
+
+
 async def test_stages_may_not_ask_for_more_than_a_stop_may_take() -> None:
     """The whole stop stays within 10 s by construction."""
     supervisor, _ = build()
@@ -260,9 +281,14 @@ async def test_one_signal_stops_cleanly(number: int) -> None:
     assert ran == ["stage"]
 
 
-async def test_a_second_signal_ends_at_once() -> None:
-    """Everything is cancelled where it stands, the remaining stages are left out."""
-    supervisor, _ = build()
+@pytest.mark.parametrize("again", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_ends_at_once(again: signal.Signals) -> None:
+    """Everything is cancelled where it stands, the remaining stages are left out.
+
+    The same one later than a moment, another one at once.
+    """
+    moment_s = 0.0 if again is signal.SIGTERM else 60.0
+    supervisor = Supervisor(ManualClock(Ms(0)), same_signal_s=moment_s)
     story: list[str] = []
 
     async def slow() -> None:
@@ -285,10 +311,32 @@ async def test_a_second_signal_ends_at_once() -> None:
     await until(lambda: supervisor.states()["loop"].condition is Condition.RUNNING)
     os.kill(os.getpid(), signal.SIGTERM)
     await until(lambda: story)
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), again)
     async with asyncio.timeout(1):
-        assert await running == 128 + signal.SIGTERM
+        assert await running == 128 + again
     assert story == ["slow stage", "service ended"]
+
+
+async def test_the_same_signal_handed_on_is_one_signal() -> None:
+    """`make` hands on what the whole group was sent: the stop goes on in order, exit code 0."""
+    supervisor = Supervisor(ManualClock(Ms(0)), same_signal_s=60.0)
+    story: list[str] = []
+
+    async def stage() -> None:
+        story.append("begun")
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(0.01)
+        story.append("done")
+
+    supervisor.add(Service("loop", forever, critical=True))
+    supervisor.on_stop("stage", stage, 1)
+    running = asyncio.create_task(supervisor.run())
+    await until(lambda: supervisor.states()["loop"].condition is Condition.RUNNING)
+    os.kill(os.getpid(), signal.SIGTERM)
+    async with asyncio.timeout(2):
+        assert await running == 0
+    assert story == ["begun", "done"]
 
 
 async def test_a_service_that_leaves_by_itself_at_stop_is_no_failure() -> None:

@@ -61,7 +61,7 @@ class ByHand:
         for moved in reversed(self.ticks[: index + 1]):
             if coin in moved:
                 return moved[coin]
-        return PRICES[coin]
+        return self.ticks[0].get(coin, PRICES.get(coin, 100.0))
 
     def forming(self, coin: str, index: int) -> Bar | None:
         price = self.last_price(coin, index)
@@ -74,7 +74,7 @@ class ByHand:
     def oldest(self, interval_ms: int) -> int:
         return START - START % interval_ms - interval_ms
 
-    def prepare(self, coin: str, first: int, before: int) -> Iterator[None]:
+    def prepare(self, coin: str, interval_ms: int, first: int, before: int) -> Iterator[None]:
         return iter(())
 
 

@@ -60,6 +60,18 @@ STEP = 300_000
             f"ts,open,high,low,close,volume\n{GOOD}\n1700000400000,1,inf,0.5,1.5,3\n",
             "line 3: a value is not finite",
         ),
+        (
+            f"ts,open,high,low,close,volume\n{GOOD}\n1700000400000,1,2e15,0.5,1.5,3\n",
+            "line 3: 2e+15 is no price or volume; at most 1e+15",
+        ),
+        (
+            f"ts,open,high,low,close,volume\n{GOOD}\n1700000400000,1,2,0.5,1.5,3e15\n",
+            "line 3: 3e+15 is no price or volume",
+        ),
+        (
+            f"ts,open,high,low,close,volume\n{GOOD}\n1700000400000,1,2,0.5,1.5,{'3' * 140_000}\n",
+            "line 3: not a row of numbers (field larger than field limit",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_played_is_named_with_its_line(
@@ -72,6 +84,62 @@ def test_a_file_that_cannot_be_played_is_named_with_its_line(
         load(path)
     [line] = refusal.value.problems
     assert str(path) in line and problem in line and "\n" not in line
+
+
+@pytest.mark.parametrize(
+    "name", ["B C-5m.csv", "B,C.csv", "-5m.csv", "\u00df.csv", "A" * 21 + ".csv"]
+)
+def test_a_file_not_named_by_a_coin_is_refused(tmp_path: Path, name: str) -> None:
+    """The coin is in the name and nowhere else; the remedy is an example."""
+    with pytest.raises(ConfigError, match=r"must begin with the coin.*such as BTC-5m\.csv\.gz"):
+        load(write_candles(tmp_path / name, walk(10)))
+
+
+def test_a_comma_later_in_the_name_is_no_matter(tmp_path: Path) -> None:
+    assert load(write_candles(tmp_path / "ETH-5m,part 2.csv", walk(10))).coin == "ETH"
+
+
+def test_the_mark_of_a_spreadsheet_is_read_over(tmp_path: Path) -> None:
+    """A byte order mark at the start is no part of the first column's name."""
+    plain = write_candles(tmp_path / "ETH.csv", walk(10))
+    marked = tmp_path / "ETH-marked.csv"
+    marked.write_bytes(b"\xef\xbb\xbf" + plain.read_bytes())
+    assert load(marked).bars == load(plain).bars
+
+
+def test_a_byte_that_no_row_holds_is_named_with_its_line(tmp_path: Path) -> None:
+    """A file torn by a power cut is full of zeros."""
+    path = tmp_path / "ETH.csv"
+    path.write_bytes(f"ts,open,high,low,close,volume\n{GOOD}\n".encode() + b"\0" * 40 + b"\n")
+    with pytest.raises(ConfigError, match=r"ETH\.csv line 3: not a"):
+        load(path)
+
+
+def test_what_is_no_deflate_inside_a_gzip_is_refused(tmp_path: Path) -> None:
+    """Good head, bad body."""
+    path = tmp_path / "ETH.csv.gz"
+    good = gzip.compress(b"ts,open,high,low,close,volume\n" * 50)
+    path.write_bytes(good[:10] + b"\xff" * (len(good) - 10))
+    with pytest.raises(ConfigError, match="not a readable gzip file"):
+        load(path)
+
+
+def test_the_order_of_the_files_does_not_matter(tmp_path: Path) -> None:
+    """The same world: the same numbers of coins, the same identity in the ledger."""
+    files = [write_candles(tmp_path / f"{coin}.csv", walk(40)) for coin in ("SOL", "ETH")]
+    there, back = CandleFiles(files, 5), CandleFiles(files[::-1], 5)
+    assert there.identity == back.identity
+    assert [*there.instruments] == [*back.instruments] == ["ETH", "SOL"]
+
+
+def test_a_question_past_the_last_tick_is_answered_with_the_last_bar(tmp_path: Path) -> None:
+    """The exchange still answers when the candles are played."""
+    files = CandleFiles([write_candles(tmp_path / "ETH.csv", walk(10))], 0)
+    last = files.forming("ETH", 10 * TICKS_A_BAR - 1)
+    assert last is not None
+    assert files.forming("ETH", 10 * TICKS_A_BAR) == last
+    assert files.forming("ETH", 10_000) == last
+    assert files.last_price("ETH", 10_000) == last.c
 
 
 def test_a_missing_file_and_a_broken_gzip_are_named(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import aiohttp
 import pytest
 
 from bot.simulator.errors import Error, Place, table
+from tests.unit.simulator import provoked_faults
 from tests.unit.simulator.given import ETH
 from tests.unit.simulator.online import online
-from tests.unit.simulator.provocations import CASES
 
 ROOT = Path(__file__).parents[3]
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.parametrize("error", Error, ids=lambda error: error.name)
 async def test_every_saying_is_heard_to_the_letter(tmp_path: Path, error: Error) -> None:
     """What the table says is what a client hears; a row nobody can provoke has no place in it."""
-    provoke, parts, options = CASES[error]
+    provoke, parts, options = provoked_faults.CASES[error]
     expected = error.says(**parts)
     if error.value.place is Place.ORDER:
         expected += f" asset={ETH}"

@@ -165,7 +165,7 @@ def test_an_exhausted_address_passes_once_in_ten_seconds(venue: Venue) -> None:
     "change",
     [
         {"action": None},
-        {"action": {"type": "withdraw3"}},
+        {"action": {"type": "spotSend"}},
         {"action": {"type": "order", "orders": [{"a": 1}], "grouping": "na"}},
         {"action": {"type": "order", "orders": [], "grouping": "odd"}},
         {"action": {"type": "cancel", "cancels": [{"a": "1", "o": 5}]}},

@@ -137,3 +137,37 @@ def test_the_first_prices_come_quickly() -> None:
     fresh = Generator(4, 5.0, EPOCH)
     fresh.quotes(fresh.first_tick)
     assert time.process_time() - began < 0.15
+
+
+def test_past_days_are_forgotten_an_hour_into_the_next() -> None:
+    """A world that runs for weeks holds the prices of one day and the bars of two, no more."""
+    prices = Generator(7, 60.0, EPOCH)
+    ticks_a_day = 1_440
+    first = prices.first_tick
+    for day in range(4):
+        for interval_ms in (60_000, 900_000):
+            end = EPOCH + day * 86_400_000
+            prices.closed("BTC", interval_ms, end - 10 * 86_400_000, end)
+        for index in range(first + day * ticks_a_day, first + (day + 1) * ticks_a_day, 30):
+            prices.quotes(index)
+    assert len(prices._days) <= 2 * len(prices.instruments)
+    assert {day for _, day, _ in prices._bars} <= {prices._today, prices._today - 1}
+
+
+def test_bars_of_a_day_keep_no_ticks_alive(prices: Generator) -> None:
+    """Columns are arrays of their own: a view would hold all ticks of its day."""
+    prices.closed("BTC", 900_000, EPOCH - 3 * 86_400_000, EPOCH)
+    columns = [array for bars in prices._bars.values() for array in (bars.o, bars.c, bars.h)]
+    assert columns
+    assert all(array.base is None or array.base.size <= 1_440 for array in columns)
+
+
+def test_the_next_day_is_made_before_it_is_needed() -> None:
+    """Twelve days made at midnight would hold the loop up for 40 ms; one a tick does not."""
+    prices = Generator(7, 5.0, EPOCH)
+    ticks_a_day = 17_280
+    midnight = (prices.first_tick // ticks_a_day + 1) * ticks_a_day
+    for index in range(midnight - 12, midnight):
+        prices.quotes(index)
+    tomorrow = {number for number, day in prices._days if day == midnight // ticks_a_day}
+    assert tomorrow == set(range(12))

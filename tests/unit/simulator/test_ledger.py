@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from bot.domain.errors import ConfigError
 from bot.domain.types import Ms
 from bot.simulator.duties import Duties
 from bot.simulator.engine import Engine
+from bot.simulator.ledger import Dirty
 from bot.simulator.options import SimulatorOptions
 from bot.simulator.world import World
 from tests.unit.simulator.given import (
@@ -137,19 +140,85 @@ def test_a_candle_world_cut_off_goes_on_and_one_at_its_end_starts_anew(tmp_path:
     file = write_candles(tmp_path / "ETH.csv", walk(40))
     options = SimulatorOptions(tmp_path / "s.db", candles=(file,), balance=Decimal(500))
     world = World(options, START)
-    first_now = world.now
+    first_now, life = world.now, world.incarnation
     world.admit("0x" + "ab" * 20)
     play(world, most=30)
     cut_off = world.now
     world.ledger.close()
     world = World(options, START)
     assert world.now == cut_off and len(world.accounts) == 1
+    assert world.incarnation == life and not world.began_anew
     play(world)
     assert world.ended
     world.ledger.close()
     world = World(options, START)
     assert world.now == first_now and world.accounts == {}
+    assert world.incarnation != life and world.began_anew
     world.ledger.close()
+
+
+def test_a_ledger_from_before_lives_had_names_gets_one_and_keeps_it(tmp_path: Path) -> None:
+    """Whoever asks twice is told the same."""
+    options = SimulatorOptions(tmp_path / "s.db", seed=3)
+    world = World(options, START)
+    state = world.ledger.state()
+    assert state is not None and state.pop("incarnation") == world.incarnation
+    world.ledger.write(state, Dirty())
+    world.ledger.close()
+    lives = []
+    for _ in range(2):
+        world = World(options, START)
+        lives.append(world.incarnation)
+        assert not world.began_anew
+        world.ledger.close()
+    assert lives[0] == lives[1] != ""
+
+
+def damaged(path: Path, options: SimulatorOptions) -> None:
+    """A ledger with rows, of which a page in the middle is overwritten."""
+    world = World(options, START)
+    for number in range(400):
+        world.admit(f"0x{number:040x}")
+    world.save()
+    world.ledger.close()
+    raw = bytearray(path.read_bytes())
+    for page in range(3, len(raw) // 4096 - 1):
+        raw[page * 4096 : page * 4096 + 200] = b"\xaa" * 200
+    path.write_bytes(raw)
+
+
+def test_a_damaged_ledger_is_refused_at_the_start(tmp_path: Path) -> None:
+    """Not in the middle of the first answer; the file stays as it is, for whoever mends it."""
+    path = tmp_path / "s.db"
+    options = SimulatorOptions(path, seed=3)
+    damaged(path, options)
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match="ledger cannot be opened") as caught:
+        World(options, START)
+    assert str(path) in str(caught.value) and "malformed" in str(caught.value)
+    assert path.read_bytes() == before
+
+
+def test_a_ledger_with_an_index_that_lacks_rows_is_refused(tmp_path: Path) -> None:
+    """Every table can be read, and an answer would still be wrong: only the check sees it."""
+    path = tmp_path / "s.db"
+    options = SimulatorOptions(path, seed=3)
+    world = World(options, START)
+    for number in range(50):
+        world.admit(f"0x{number:040x}")
+    world.save()
+    world.ledger.close()
+    with closing(sqlite3.connect(path)) as db:
+        ((root,),) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'events_of'")
+        db.execute("PRAGMA journal_mode=DELETE")
+    raw = bytearray(path.read_bytes())
+    place = (root - 1) * 4096 + 3
+    cells = int.from_bytes(raw[place : place + 2], "big")
+    assert cells > 1
+    raw[place : place + 2] = (cells - 1).to_bytes(2, "big")
+    path.write_bytes(raw)
+    with pytest.raises(ConfigError, match=r"ledger cannot be opened \(damaged"):
+        World(options, START)
 
 
 def test_options_that_cannot_be_are_refused(tmp_path: Path) -> None:
@@ -165,3 +234,17 @@ def test_options_that_cannot_be_are_refused(tmp_path: Path) -> None:
             accounts=("0x12",),
         )
     assert len(refusal.value.problems) == 7
+
+
+def test_a_seed_beyond_its_bound_is_refused(tmp_path: Path) -> None:
+    """The largest one is allowed; so it is with money."""
+    SimulatorOptions(tmp_path / "s.db", seed=2**63 - 1, balance=Decimal(10**15), depth_usd=1e15)
+    for wrong in ("1e16", "1e999999", "NaN"):
+        with pytest.raises(ConfigError, match=r"balance: expected 0 to 1e[+]15"):
+            SimulatorOptions(tmp_path / "s.db", balance=Decimal(wrong))
+    with pytest.raises(ConfigError, match=r"depth_usd: expected more than 0, at most 1e[+]15"):
+        SimulatorOptions(tmp_path / "s.db", depth_usd=float("inf"))
+    with pytest.raises(
+        ConfigError, match=r"seed: expected 0 to 2\^63 - 1, found 9223372036854775808"
+    ):
+        SimulatorOptions(tmp_path / "s.db", seed=2**63)

@@ -129,6 +129,7 @@ async def test_the_clock_is_shown(tmp_path: Path) -> None:
     async with served(SimulatorOptions(tmp_path / "s.db")) as (exchange, client):
         async with client.session.get(client.url + "/simulator/clock") as answer:
             shown = await answer.json()
+        assert shown.pop("incarnation") == exchange.incarnation
         assert shown == {"now": START, "speed": 1.0, "epoch": START, "ended": False}
         assert exchange.start_at == START and exchange.interval is None
         assert exchange.coins[:2] == ("BTC", "ETH")

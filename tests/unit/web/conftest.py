@@ -15,7 +15,7 @@ from bot.domain.types import Ms, Symbol, Timeframe
 from bot.web.access import WebOptions
 from bot.web.api import build_api
 from bot.web.encode import Plain
-from bot.web.view import Component, Health, HealthState, Readiness
+from bot.web.view import Component, Declined, Health, HealthState, Readiness
 
 TOKEN = "token-for-tests-only"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -34,6 +34,7 @@ class FakeDaemon:
     filler: str = ""  # makes a push large
     pushes: int = 0
     asked: list[object] = field(default_factory=list)
+    used: list[str] = field(default_factory=list)
 
     def live(self) -> bool:
         return self.alive
@@ -56,6 +57,10 @@ class FakeDaemon:
     def page(self) -> Mapping[str, object]:
         self.pushes += 1
         return {"number": self.pushes, "market_time_at": 1_700_000_000_000, "filler": self.filler}
+
+    async def breakers(self, limit: int) -> Mapping[str, object]:
+        self.asked.append(limit)
+        return {"breakers": [], "history": [{"at": Ms(1_700_000_000_000)}] * min(limit, 2)}
 
     async def trades(self, limit: int) -> Sequence[Mapping[str, object]]:
         return [{"symbol": "BTC", "net_pnl": Decimal("1.5")}] * limit
@@ -93,12 +98,36 @@ class FakeDaemon:
         self.asked.append(since)
         return {"steps": []}
 
-    async def halt(self, reason: str) -> Mapping[str, object]:
-        self.asked.append(reason)
+    async def halt(self, reason: str, by: str) -> Mapping[str, object]:
+        self.asked.append((reason, by))
         return {"trading_state": "HALTED"}
 
-    async def resume(self) -> Mapping[str, object]:
+    async def resume(self, by: str) -> Mapping[str, object]:
+        self.asked.append(by)
         return {"trading_state": "ACTIVE"}
+
+    async def close(self, symbol: str, by: str) -> Mapping[str, object] | Declined:
+        self.asked.append((symbol, by))
+        if symbol != "BTC":
+            return Declined(404, "unknown_symbol", "the venue has no such coin")
+        return {"ok": False, "results": [{"symbol": symbol, "state": "still_open"}]}
+
+    async def close_all(self, by: str) -> Mapping[str, object]:
+        self.asked.append(by)
+        return {"ok": True, "results": []}
+
+    async def approve(self, ident: str, by: str) -> Mapping[str, object] | Declined:
+        return self._answer("approve", ident, by)
+
+    async def reject(self, ident: str, by: str) -> Mapping[str, object] | Declined:
+        return self._answer("reject", ident, by)
+
+    def _answer(self, said: str, ident: str, by: str) -> Mapping[str, object] | Declined:
+        self.asked.append((said, ident, by))
+        if ident in self.used:
+            return Declined(409, "already_answered", "an id is used once")
+        self.used.append(ident)
+        return {"id": ident, "said": said}
 
 
 @pytest.fixture

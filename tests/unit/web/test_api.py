@@ -203,10 +203,70 @@ async def test_halt_takes_a_reason_and_needs_none(
     halted = await client.post("/control/halt", json={"reason": "news"}, headers=BEARER)
     assert halted.json() == {"ok": True, "trading_state": "HALTED"}
     await client.post("/control/halt", headers=BEARER)
-    assert daemon.asked == ["news", "by hand"]
+    named = {"reason": "news", "by": "cli:ada"}
+    await client.post("/control/halt", json=named, headers=BEARER)
+    assert daemon.asked == [("news", "api"), ("by hand", "api"), ("news", "cli:ada")]
     assert (await client.post("/control/resume", headers=BEARER)).json()["ok"] is True
     wrong = await client.post("/control/halt", json={"reasn": "x"}, headers=BEARER)
     assert wrong.status_code == 422
+
+
+async def test_close_names_its_symbol_and_tells_what_is_still_open(
+    client: httpx.AsyncClient, daemon: FakeDaemon
+) -> None:
+    """Carried out but not flat is 200 with ok false; a coin that there is not is 404."""
+    stuck = await client.post("/control/close", json={"symbol": "BTC"}, headers=BEARER)
+    assert (stuck.status_code, stuck.json()["ok"]) == (200, False)
+    assert stuck.json()["results"][0]["state"] == "still_open"
+    missing = await client.post("/control/close", json={"symbol": "NOPE"}, headers=BEARER)
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "unknown_symbol")
+    for wrong in ({}, {"symbol": ""}, {"symbol": "B" * 41}, {"symbol": "BTC", "all": True}):
+        answer = await client.post("/control/close", json=wrong, headers=BEARER)
+        assert answer.status_code == 422
+    every = await client.post("/control/close-all", headers=BEARER)
+    assert every.json() == {"ok": True, "results": []}
+    assert daemon.asked == [("BTC", "api"), ("NOPE", "api"), "api"]
+
+
+@pytest.mark.parametrize("route", ["approve", "reject"])
+async def test_an_answer_is_taken_once(
+    client: httpx.AsyncClient, daemon: FakeDaemon, route: str
+) -> None:
+    """The second tap is 409 with its code; an answer needs its id."""
+    body = {"id": "0123456789abcdef", "by": "page"}
+    first = await client.post(f"/control/{route}", json=body, headers=BEARER)
+    assert first.json() == {"ok": True, "id": body["id"], "said": route}
+    second = await client.post(f"/control/{route}", json=body, headers=BEARER)
+    assert (second.status_code, second.json()["error"]["code"]) == (409, "already_answered")
+    assert daemon.asked == [(route, body["id"], "page")] * 2
+    for wrong in ({}, {"id": ""}, {"id": "x" * 81}):
+        answer = await client.post(f"/control/{route}", json=wrong, headers=BEARER)
+        assert answer.status_code == 422
+
+
+@pytest.mark.parametrize("by", ["", "x" * 41, "line\nbreak", "<b>", "\u202eada"])
+async def test_who_asks_is_plain_words(
+    client: httpx.AsyncClient, daemon: FakeDaemon, by: str
+) -> None:
+    """It stands in logs and traces: short, one line, no markup."""
+    answer = await client.post("/control/halt", json={"by": by}, headers=BEARER)
+    assert answer.status_code == 422
+    assert daemon.asked == []
+
+
+CONTROLS = ("halt", "resume", "close", "close-all", "approve", "reject")
+
+
+@pytest.mark.parametrize("route", CONTROLS)
+async def test_every_control_needs_the_token_and_says_so(
+    client: httpx.AsyncClient, daemon: FakeDaemon, route: str
+) -> None:
+    """Refused before its body is read; declared in the OpenAPI document."""
+    answer = await client.post(f"/control/{route}", json={"id": "x", "symbol": "BTC"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "token_needed")
+    assert daemon.asked == []
+    schema = (await client.get("/openapi.json")).json()["paths"][f"/control/{route}"]
+    assert schema["post"]["security"] == [{"HTTPBearer": []}]
 
 
 async def test_a_view_without_controls_has_no_control_routes(daemon: FakeDaemon) -> None:
@@ -242,3 +302,10 @@ async def test_the_openapi_document_tells_errors_and_tokens(client: httpx.AsyncC
 def test_the_accept_header_is_read_by_quality(accept: str, expected: bool) -> None:
     """The best known kind decides; equals keep their order."""
     assert wants_exposition(accept) is expected
+
+
+async def test_breakers_are_answered_with_their_history(client: httpx.AsyncClient) -> None:
+    """As many openings as asked for."""
+    answer = await client.get("/breakers", params={"limit": 1})
+    assert answer.status_code == 200
+    assert len(answer.json()["history"]) == 1

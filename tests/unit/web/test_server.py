@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import socket
 
 import httpx
+import pytest
 from structlog.testing import capture_logs
 
 from bot.domain.types import Ms
 from bot.runtime.clock import ManualClock
+from bot.web import server as web_server
 from bot.web.access import WebOptions
 from bot.web.api import build_api
 from bot.web.server import RETRY_S, STOP_LIMIT_S, WebServer
@@ -75,6 +78,35 @@ async def test_a_stop_does_not_wait_for_an_answer_that_hangs(daemon: FakeDaemon)
             await end(task)
         await asyncio.wait({asking})
         assert asking.exception() is not None or asking.result().status_code == 500
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "HTTP_HOST"),
+        (OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"), "HTTP_HOST"),
+        (PermissionError(errno.EACCES, "Permission denied"), "set HTTP_PORT to 1024 or above"),
+        (OSError(errno.EADDRINUSE, "Address already in use"), "free the port"),
+    ],
+    ids=["name", "address", "rights", "busy"],
+)
+async def test_the_remedy_is_that_of_the_cause(
+    daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch, error: OSError, says: str
+) -> None:
+    """Nobody is sent to look for a program on a port when the address is wrong."""
+
+    async def refused(host: str, port: int) -> socket.socket:
+        raise error
+
+    monkeypatch.setattr(web_server, "_bound", refused)
+    server, clock = serve(daemon, 8000)
+    with capture_logs() as lines:
+        task = asyncio.create_task(server.run())
+        await until(lambda: clock.sleepers() == 1)
+    await end(task)
+    [line] = [line for line in lines if line["event"] == "page_not_served"]
+    assert says in line["remedy"]
+    assert ("free the port" in line["remedy"]) == (says == "free the port")
 
 
 async def test_a_busy_port_costs_the_page_only(daemon: FakeDaemon) -> None:

@@ -64,7 +64,7 @@ class Hyperliquid:
         nonce_high_water: int = 0,
         persist_nonce: Callable[[int], None] | None = None,
     ) -> None:
-        nonces = NonceSource(clock.wall, nonce_high_water, persist_nonce)
+        self.nonces = nonces = NonceSource(clock.wall, nonce_high_water, persist_nonce)
         signer = Signer(
             options.private_key, options.base_url, is_mainnet=options.is_mainnet, nonces=nonces
         )
@@ -89,6 +89,10 @@ class Hyperliquid:
             self.transport.condition,
             entry_life_s=options.entry_life_s,
         )
+
+    def on_failure(self, listener: Callable[[], None]) -> None:
+        """Call `listener` at each request that failed, also one that is tried again."""
+        self.transport.condition.on_failure = listener
 
     async def start(self) -> None:
         """Read the universe and the account mode. Raises ConfigError, TransientError."""

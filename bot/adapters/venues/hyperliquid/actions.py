@@ -22,6 +22,7 @@ from bot.domain.errors import AmbiguousOutcome, TransientError, VenueRejected
 log = structlog.get_logger(__name__)
 
 _NONCE_ERRORS = ("duplicate nonce", "nonce too low")  # facts 2.3: provably not executed
+_EXPIRED = "already expired"  # facts 2.3
 _TOO_LOW = re.compile(r"nonce too low \d+ < (\d+)")
 _ADDRESS_BUDGET = "Too many cumulative requests"  # facts 5: refused free, one pass each 10 s
 _ADDRESS_PAUSE_S = 10.0
@@ -64,17 +65,39 @@ class Actions:
         async with self._lane(priority):
             if expires_after is not None and self._wall() >= expires_after:
                 raise TransientError("hyperliquid: the action expired while it waited; not sent")
+            return await self._with_a_fresh_nonce(action, batch, priority, expires_after)
+
+    async def perform_always(self, action: Action, life_ms: int) -> Row:
+        """Send what only reduces: it lives `life_ms` from its signing, for ever when it must.
+
+        The venue's answer that it came too late proves that nothing was done, and that the
+        clocks differ: then it goes once more without an end. Errors as in `perform`.
+        """
+        await self._transport.admit_action(1, Priority.EXIT)
+        async with self._lane(Priority.EXIT):
+            expires_after = self._wall() + life_ms
             try:
-                return await self._once(action, batch, priority, expires_after)
+                return await self._with_a_fresh_nonce(action, 1, Priority.EXIT, expires_after)
             except VenueRejected as refusal:
-                if not any(text in refusal.raw for text in _NONCE_ERRORS):
+                if _EXPIRED not in refusal.raw:
                     raise
-                self._heed(refusal.raw)
-            # A refused nonce executed nothing, so that one more try is safe for entries too.
-            return await self._once(action, batch, priority, expires_after)
+                log.warning("exit_expired_at_once", advice="this machine's clock is behind")
+            return await self._with_a_fresh_nonce(action, 1, Priority.EXIT, None)
 
     def _lane(self, priority: Priority) -> AbstractAsyncContextManager[None]:
         return self._exits if priority is Priority.EXIT else self._entries
+
+    async def _with_a_fresh_nonce(
+        self, action: Action, batch: int, priority: Priority, expires_after: int | None
+    ) -> Row:
+        try:
+            return await self._once(action, batch, priority, expires_after)
+        except VenueRejected as refusal:
+            if not any(text in refusal.raw for text in _NONCE_ERRORS):
+                raise
+            self._heed(refusal.raw)
+        # A refused nonce executed nothing, so that one more try is safe for entries too.
+        return await self._once(action, batch, priority, expires_after)
 
     async def _once(
         self, action: Action, batch: int, priority: Priority, expires_after: int | None

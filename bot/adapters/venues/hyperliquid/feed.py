@@ -17,7 +17,7 @@ from bot.adapters.venues.hyperliquid.queries import Queries
 from bot.adapters.venues.hyperliquid.shapes import Row
 from bot.adapters.venues.hyperliquid.stream import MAX_SUBSCRIPTIONS, Stream, Subscription
 from bot.adapters.venues.hyperliquid.universe import Universe
-from bot.domain.errors import ConfigError, TransientError
+from bot.domain.errors import ConfigError, TransientError, VenueRejected
 from bot.domain.instrument import Instrument
 from bot.domain.types import Bars, Market, Symbol, Timeframe
 from bot.ports import Clock
@@ -26,6 +26,10 @@ log = structlog.get_logger(__name__)
 
 _ACK_LIMIT_S = 10.0  # machine time that `watch` and `focus` wait for acknowledgements
 _RETRY_S = 5.0
+_QUIET_S = 10.0  # spec 05: a mark older than 10 s is stale
+_FRAME_LATE_S = 2.0
+_SELDOM = 6  # looks between two questions about a market that stands still
+_SAME_PRICE = 1e-4  # of the mark
 
 
 class HyperliquidFeed:
@@ -53,11 +57,14 @@ class HyperliquidFeed:
         self._contexts: dict[Symbol, Context] = {}
         self._books: dict[Symbol, tuple[float, float]] = {}
         self._markets: dict[Symbol, Market] = {}
+        self._agreed = 0  # looks in a row at which some coin was quiet
+        self._told_at: dict[Symbol, float] = {}  # monotonic s of the last price frame
         stream.handle("candle", self._on_candle)
         stream.handle("activeAssetCtx", self._on_context)
         stream.handle("bbo", self._on_bbo)
         stream.on_down(self._disconnected)
         stream.on_up(self._after_connect)
+        stream.proved_by(self._lost_frames)
 
     @property
     def corrections(self) -> int:
@@ -92,6 +99,7 @@ class HyperliquidFeed:
         self._history.follow(wanted, finest)
         for symbol in [symbol for symbol in self._markets if symbol not in wanted]:
             del self._markets[symbol]
+            self._told_at.pop(symbol, None)
             self._contexts.pop(symbol, None)
         await self.focus([symbol for symbol in self._focused if symbol in wanted])
 
@@ -166,8 +174,42 @@ class HyperliquidFeed:
             return
         market = context.market(symbol, self._clock.now(), self._books.get(symbol))
         self._markets[symbol] = market
+        self._told_at[symbol] = self._clock.monotonic()
         for listener in self._listeners:
             listener(market)
+
+    async def _lost_frames(self) -> str:
+        """Compare coins of which no frame came for a while with their price by request.
+
+        Frames may be lost while heartbeats are answered (facts 9); a coin that is quiet
+        because nothing happens costs one request for all of them.
+        """
+        quiet = self._quiet()
+        if not quiet:
+            self._agreed = 0
+            return ""
+        self._agreed += 1
+        if self._agreed & (self._agreed - 1) and self._agreed % _SELDOM:
+            return ""  # after 1, 2, 4 looks, then each minute: a still market costs little
+        try:
+            told = parse_market.markets(await self._queries.contexts(), self._clock.now())
+        except (TransientError, VenueRejected) as error:
+            log.info("prices_not_compared", error=str(error))
+            return ""
+        moved = [s for s in quiet if s in told and self._differs(s, told[s])]
+        if not moved:
+            return ""
+        await self._clock.pause(_FRAME_LATE_S)  # it may have moved just now
+        lost = [symbol for symbol in moved if symbol in self._quiet()]
+        return f"frames lost: {lost[0]} has moved and no frame told it" if lost else ""
+
+    def _quiet(self) -> list[Symbol]:
+        now = self._clock.monotonic()
+        return [s for s in self._symbols if now - self._told_at.get(s, now) > _QUIET_S]
+
+    def _differs(self, symbol: Symbol, told: Market) -> bool:
+        ours = self._markets.get(symbol)
+        return ours is not None and abs(told.mark - ours.mark) > ours.mark * _SAME_PRICE
 
     def _disconnected(self) -> None:
         self._history.disconnected()

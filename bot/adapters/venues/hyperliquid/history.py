@@ -13,7 +13,6 @@ from bot.adapters.venues.hyperliquid.candles import (
     Series,
     fold,
     rows_of_bars,
-    to_bars,
     unbroken_tail,
 )
 from bot.adapters.venues.hyperliquid.parse_market import Candle
@@ -65,7 +64,7 @@ class History:
         limit = min(limit, CAPACITY)
         until = Ms(self._clock.now() - self._settle_ms)
         await self._complete(symbol, timeframe, until, limit)
-        return to_bars(self._of(symbol, timeframe).window(until, limit))
+        return self._of(symbol, timeframe).bars(until, limit)
 
     async def catch_up(self, symbols: Sequence[Symbol]) -> None:
         """Ask for what a gap of the stream left open, for symbols that have a history."""

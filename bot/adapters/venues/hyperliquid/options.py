@@ -29,6 +29,7 @@ class StreamTiming:
     ping_s: float = 30.0
     pong_s: float = 10.0
     silence_s: float = 60.0
+    prove_s: float = 10.0  # how often a quiet coin's price is compared with the one by request
     backoff_first_s: float = 0.25
     backoff_max_s: float = 30.0
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol, TypeVar
 
-from bot.adapters.venues.hyperliquid import parse_account, parse_market
+from bot.adapters.venues.hyperliquid import parse_account, parse_market, parse_transfers
 from bot.adapters.venues.hyperliquid.limiter import Priority
 from bot.adapters.venues.hyperliquid.parse_account import AccountMode, Clearinghouse
 from bot.adapters.venues.hyperliquid.parse_market import Candle
 from bot.adapters.venues.hyperliquid.shapes import Row, unreadable
 from bot.adapters.venues.hyperliquid.transport import Transport
-from bot.domain.types import Cloid, Fill, Funding, Ms, Timeframe, VenueOrder
+from bot.domain.types import Cloid, Fill, Funding, Ms, Timeframe, Transfer, VenueOrder
 
 _FULL_PAGE = 500  # docs: "only 500 elements or distinct blocks"; fills come by up to 2,000
 _MAX_PAGES = 50
@@ -98,6 +98,15 @@ class Queries:
         once = {(each.at, each.symbol): each for each in found}
         return tuple(once[key] for key in sorted(once))
 
+    async def transfers_since(self, at: Ms, *, unified: bool) -> tuple[Transfer, ...]:
+        """Collateral moved in or out from `at` on, oldest first."""
+
+        def read(page: object) -> tuple[Transfer, ...]:
+            return parse_transfers.transfers(page, self._account, unified=unified)
+
+        # Rows have no key of their own, so only whole pages of distinct times are taken.
+        return tuple(await self._paged("userNonFundingLedgerUpdates", at, read, overlap=False))
+
     async def address_budget(self) -> AddressBudget:
         """How much of the address's budget of actions is used."""
         row = Row.of("userRateLimit", await self._user("userRateLimit"))
@@ -112,18 +121,30 @@ class Queries:
         request = {"type": kind, "user": self._account, **fields}
         return await self._transport.info(request, Priority.ACCOUNT)
 
-    async def _paged(self, kind: str, at: Ms, read: Callable[[object], tuple[_T, ...]]) -> list[_T]:
-        """All pages of a time range; each begins where the one before ended."""
+    async def _paged(
+        self,
+        kind: str,
+        at: Ms,
+        read: Callable[[object], tuple[_T, ...]],
+        *,
+        overlap: bool = True,
+    ) -> list[_T]:
+        """All pages of a time range; each begins where the one before ended.
+
+        Without `overlap` the last time of a full page is left to the next one.
+        """
         found: list[_T] = []
         start = at
         for _ in range(_MAX_PAGES):
             answer = await self._user(kind, startTime=start)
             if not isinstance(answer, list):
                 raise unreadable(kind, "answer", "a list", answer)
-            found.extend(read(answer))
+            page = read(answer)
             if len(answer) < _FULL_PAGE:
+                found.extend(page)
                 break
             newest = max(Row.of(kind, item).integer("time") for item in answer)
+            found.extend(each for each in page if overlap or each.at < newest or newest == start)
             # A full page of one millisecond cannot be passed by asking from it again.
             start = Ms(max(newest, start + 1))
         return [each for each in found if each.at >= at]

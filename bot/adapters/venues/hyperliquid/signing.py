@@ -70,6 +70,11 @@ class NonceSource:
             self._persist(self._last)
         return self._last
 
+    def keep(self, high_water: int, persist: Callable[[int], None]) -> None:
+        """Go on above an earlier life's last nonce, and tell each new one to `persist`."""
+        self.advance(high_water)
+        self._persist = persist
+
     def advance(self, beyond: int) -> None:
         """Make the next nonce larger than `beyond`."""
         self._last = max(self._last, beyond)

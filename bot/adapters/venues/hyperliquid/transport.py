@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
@@ -45,11 +45,15 @@ _E = TypeVar("_E", bound=Exception)
 
 @dataclass(slots=True)
 class Condition:
-    """How requests have been going; `failing` counts failures since the last answer."""
+    """How requests have been going; `failing` counts failures since the last answer.
+
+    `on_failure` is called at each failed attempt.
+    """
 
     failing: int = 0
     requests: int = 0
     retries: int = 0
+    on_failure: Callable[[], None] | None = None
 
 
 class Transport:
@@ -195,6 +199,8 @@ class Transport:
 
     def _failed(self, error: _E) -> _E:
         self.condition.failing += 1
+        if self.condition.on_failure is not None:
+            self.condition.on_failure()
         return error
 
     def _went_well(self) -> None:

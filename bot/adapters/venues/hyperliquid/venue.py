@@ -20,7 +20,13 @@ from bot.adapters.venues.hyperliquid.shapes import UnreadableAnswer
 from bot.adapters.venues.hyperliquid.stream import Stream
 from bot.adapters.venues.hyperliquid.transport import Condition
 from bot.adapters.venues.hyperliquid.universe import Universe
-from bot.domain.errors import AmbiguousOutcome, ConfigError, TransientError, VenueRejected
+from bot.domain.errors import (
+    AmbiguousOutcome,
+    ConfigError,
+    InvariantBroken,
+    TransientError,
+    VenueRejected,
+)
 from bot.domain.types import (
     ZERO,
     Account,
@@ -32,6 +38,7 @@ from bot.domain.types import (
     LegAck,
     Ms,
     Symbol,
+    Transfer,
     VenueEvent,
     VenueOrder,
 )
@@ -41,6 +48,7 @@ log = structlog.get_logger(__name__)
 
 _UNHEALTHY_AFTER = 3  # failed requests in a row; each was already tried three times
 _ONE_MOMENT_TRIES = 3
+_MODE_EVERY = 10  # looks at the account; 5 minutes apart at 30 s each
 
 
 class HyperliquidVenue:
@@ -65,9 +73,11 @@ class HyperliquidVenue:
         self._universe = universe
         self._clock = clock
         self._condition = condition
-        self._entry_life_ms = int(entry_life_s * 1000)
+        self._life_ms = int(entry_life_s * 1000)
         self._mode = AccountMode.CLASSIC
         self._leverage: dict[Symbol, int] = {}  # isolated leverage known to be set
+        self._looks = 0
+        self._worth = ZERO  # equity at the last look
         account_stream.ask_with(self.fills_since, self.funding_since)
 
     @property
@@ -95,11 +105,13 @@ class HyperliquidVenue:
         for _ in range(_ONE_MOMENT_TRIES):
             fills = self._account_stream.fills_delivered
             state = await self._queries.clearinghouse()
+            await self._watch_mode(state)
             equity, free = await self._balance(state)
             orders = await self._queries.open_orders()
             if fills == self._account_stream.fills_delivered:
                 break
         self._remember(state)
+        self._worth = equity
         return Account(
             equity=equity,
             free_margin=free,
@@ -118,22 +130,29 @@ class HyperliquidVenue:
     async def funding_since(self, at: Ms) -> tuple[Funding, ...]:
         return await self._queries.funding_since(at)
 
+    async def transfers_since(self, at: Ms) -> tuple[Transfer, ...]:
+        unified = self._mode is not AccountMode.CLASSIC
+        return await self._queries.transfers_since(at, unified=unified)
+
     async def submit(self, cleared: Cleared) -> tuple[LegAck, ...]:
         """See the port. A refusal of the whole batch is raised, one of a leg is its LegAck.
 
-        Entries carry `expiresAfter`, so that a delayed one cannot fill late; what reduces
-        never expires.
+        All carry `expiresAfter`, so that a delayed one cannot land late. What reduces counts
+        it from the moment of signing, and is sent without where the venue's clock says that it
+        came too late: a clock of ours that is behind must not keep a position open.
         """
         intent = cleared.intent
         action = wire.submission(intent, self._universe.instrument(intent.symbol))
         legs = wire.legs(intent)
-        is_entry = intent.leg is Leg.ENTRY
-        response = await self._actions.perform(
-            action,
-            batch=len(legs),
-            priority=Priority.ENTRY if is_entry else Priority.EXIT,
-            expires_after=self._clock.wall() + self._entry_life_ms if is_entry else None,
-        )
+        if intent.leg is Leg.ENTRY:
+            response = await self._actions.perform(
+                action,
+                batch=len(legs),
+                priority=Priority.ENTRY,
+                expires_after=self._clock.wall() + self._life_ms,
+            )
+        else:
+            response = await self._actions.perform_always(action, self._life_ms)
         try:
             return parse_exchange.leg_acks(response, legs, intent.quantity)
         except UnreadableAnswer as error:
@@ -156,7 +175,9 @@ class HyperliquidVenue:
         asset = self._universe.instrument(symbol).asset_id
         self._leverage.pop(symbol, None)  # unknown until the venue says yes
         await self._actions.perform(
-            wire.isolated_leverage(asset, leverage), priority=Priority.ENTRY
+            wire.isolated_leverage(asset, leverage),
+            priority=Priority.ENTRY,
+            expires_after=self._clock.wall() + self._life_ms,
         )
         self._leverage[symbol] = leverage
 
@@ -183,6 +204,29 @@ class HyperliquidVenue:
         # An open loss already binds collateral; an open gain is not counted as free.
         free = total - hold + min(ZERO, state.unrealised)
         return total + state.unrealised, max(ZERO, free)
+
+    async def _watch_mode(self, state: Clearinghouse) -> None:
+        """Read the account's mode again now and then, and at once when its equity vanishes.
+
+        Raises InvariantBroken for a mode whose equity cannot be read as one number.
+        """
+        self._looks += 1
+        vanished = self._mode is AccountMode.CLASSIC and state.equity < self._worth / 2
+        if not vanished and self._looks % _MODE_EVERY:
+            return
+        try:
+            mode = await self._queries.account_mode()
+        except VenueRejected as error:  # a node that does not know the question
+            log.info("account_mode_unknown", error=str(error))
+            return
+        if mode is AccountMode.PORTFOLIO:
+            raise InvariantBroken(
+                "the account was switched to portfolioMargin: its equity cannot be read as one "
+                "number; switch it back, then resume"
+            )
+        if mode is not self._mode:
+            log.error("account_mode_changed", was=self._mode, now=mode)
+            self._mode = mode
 
     async def _look_up(self, symbol: Symbol) -> None:
         instrument = self._universe.instrument(symbol)

@@ -18,7 +18,7 @@ BTC = Symbol("BTC")
 async def heartbeat(store: Store, at: int, equity: str = "1000") -> EquityPoint:
     worth = Decimal(equity)
     point = EquityPoint(Ms(at), worth, worth, ZERO, worth)
-    await store.journal.put_equity(point)
+    await store.journal.record(Changes(equity=(point,)))
     return point
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import Table
 from bot.adapters.store import EquityPoint, Store, StoreOptions, open_store, tables
 from bot.adapters.store.rows import decode_money, encode_money, money_rows
 from bot.domain import canonical
+from bot.domain.breakers import BreakerEvent
 from bot.domain.errors import InvariantBroken, TransientError
 from bot.domain.types import Cloid, Fill, Funding, Leg, Ms, Order, OrderStatus, Position, Trade
 from bot.ports import Changes
@@ -94,7 +95,7 @@ def test_totals_are_exact_sums(database: Path, values: list[Decimal]) -> None:
     """A sum over fills loses no digit, however far apart the amounts lie."""
 
     async def recovered() -> tuple[Fraction, Fraction]:
-        options = StoreOptions(f"sqlite:///{database}", database.parent)
+        options = StoreOptions(f"sqlite+aiosqlite:///{database}", database.parent)
         store = await open_store(options, FakeClock())
         try:
             before = await store.journal.recover()
@@ -276,7 +277,7 @@ async def test_the_equity_curve_comes_back_in_order(store: Store) -> None:
         for n in range(3)
     ]
     for point in (points[2], points[0], points[1], points[1]):
-        await store.journal.put_equity(point)
+        await store.journal.record(Changes(equity=(point,)))
     assert await store.journal.equity_since(Ms(AT + 1)) == tuple(points[1:])
 
 
@@ -314,7 +315,7 @@ from bot.ports import Changes
 from tests.unit.adapters.store.fakes import FakeClock, order
 
 async def main():
-    options = StoreOptions("sqlite:///{database}", Path({str(database.parent)!r}))
+    options = StoreOptions("sqlite+aiosqlite:///{database}", Path({str(database.parent)!r}))
     store = await open_store(options, FakeClock())
     await store.journal.record(Changes(orders=(order(7),)))
     print("recorded", flush=True)
@@ -338,6 +339,8 @@ asyncio.run(main())
         (Funding, tables.funding),
         (Position, tables.positions),
         (Trade, tables.trades),
+        (BreakerEvent, tables.circuit_breaker_events),
+        (EquityPoint, tables.equity),
     ],
 )
 def test_every_field_of_a_money_value_has_its_column(value: type, table: Table) -> None:

@@ -59,7 +59,7 @@ from tests.unit.adapters.store.fakes import FakeClock
 sys.modules.pop("asyncpg", None)  # the fakes know a server, too
 
 async def main():
-    options = StoreOptions("sqlite:///{database}", Path({str(database.parent)!r}))
+    options = StoreOptions("sqlite+aiosqlite:///{database}", Path({str(database.parent)!r}))
     await (await open_store(options, FakeClock())).close()
 
 asyncio.run(main())
@@ -156,11 +156,14 @@ async def test_a_setup_that_hangs_is_given_up(tmp_path: Path) -> None:
     ("url", "words"),
     [
         ("mysql://keel:secret@db/keel", "asks for mysql"),
-        ("postgresql://keel:secret@/keel", "names no host"),
-        ("postgresql://keel:secret@db", "names no host or no database"),
+        ("postgresql+asyncpg://keel:secret@/keel", "names no host"),
+        ("postgresql+asyncpg://keel:secret@db", "names no host or no database"),
+        ("postgresql+asyncpg://keel:secret@db:x/keel", "names a host or port that cannot be"),
         ("keel.db", "not a database URL"),
         ("sqlite+aiosqlite://", "must name a file"),
-        ("sqlite:///:memory:", "must name a file"),
+        ("sqlite+aiosqlite:///:memory:", "must name a file"),
+        ("sqlite:///keel.db", r"must be written sqlite\+aiosqlite:///keel.db"),
+        ("sqlite+aiosqlite:///keel.db?mode=memory", "takes nothing after the file's name"),
     ],
 )
 def test_urls_that_are_not_ours_are_explained(url: str, words: str) -> None:

@@ -7,16 +7,18 @@ import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.adapters.store import Store
+from bot.domain.breakers import ENTRIES_RESUMED, ENTRIES_STOPPED, BreakerEvent
 from bot.domain.errors import TransientError
 from bot.domain.types import Ms, OrderStatus
 from bot.pipeline.rows import Rows
-from bot.ports import Changes
+from bot.ports import Changes, EquityPoint
 from tests.postgres import PostgresServer
 from tests.unit.adapters.store.conftest import Opener
 from tests.unit.adapters.store.fakes import (
@@ -55,7 +57,17 @@ def flow(number: int) -> Changes:
         fills=(fill(number),),
         positions=(position(opened_at=AT + number),),
         state={"n": number, f"guard:{number}": "x" * 5_000},  # no page has room for it
+        breaker_events=(breaker(number),),
+        equity=(EquityPoint(Ms(AT + number), *([Decimal(number)] * 4)),),
     )
+
+
+def breaker(number: int) -> BreakerEvent:
+    """One breaker that opened at the first row and closed at the last."""
+    value, over = Decimal("0.06"), number == FLOWING
+    action = ENTRIES_RESUMED if over else ENTRIES_STOPPED
+    cleared_at = Ms(AT + number) if over else None
+    return BreakerEvent(AT, "daily_loss", value, Decimal("0.05"), action, cleared_at)
 
 
 async def outage(
@@ -89,6 +101,8 @@ async def complete(store: Store) -> None:
     assert found.positions == (position(opened_at=AT + FLOWING),)
     assert found.open_orders == (order(100),)
     assert query(store, "select status from orders where cloid like '%01'") == [("FILLED",)]
+    assert found.breaker_events == (breaker(FLOWING),)
+    assert len(await store.journal.equity_since(Ms(0))) == FLOWING
     assert query(store, "select count(*) from orders") == [(2,)]
     assert query(store, "select count(*) from traces") == [(FLOWING,)]
     assert not store._spool.path.exists()

@@ -282,7 +282,7 @@ class Refused(Exception):
 )
 def test_the_servers_codes_become_a_cause(state: str, kind: type[KeelError], words: str) -> None:
     """What passes by itself is transient, what must be mended is configuration."""
-    error = explain_server(place_of("postgresql://u:secret@db/keel"), Refused(state))
+    error = explain_server(place_of("postgresql+asyncpg://u:secret@db/keel"), Refused(state))
     assert type(error) is kind
     assert words in str(error)
     assert "u@db:5432/keel" in str(error)

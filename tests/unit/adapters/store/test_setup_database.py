@@ -132,8 +132,13 @@ def test_a_locked_database_is_named(
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("sqlite:////proc/keel/keel.db", "is not writable"),
+        ("sqlite+aiosqlite:////proc/keel/keel.db", "is not writable"),
         ("mysql://u:secret@db/keel", "asks for mysql"),
+        ("sqlite:///keel.db", "must be written sqlite+aiosqlite:///keel.db"),
+        ("postgresql://u:secret@db/keel", "must be written postgresql+asyncpg://"),
+        ("sqlite+aiosqlite:///keel.db?mode=ro", "takes nothing after the file's name"),
+        ("", "--database-url is empty"),
+        (" ", "--database-url is empty"),
     ],
 )
 def test_what_cannot_be_done_is_said(

@@ -274,3 +274,17 @@ def test_a_trace_is_small() -> None:
     assert all(
         not isinstance(getattr(record(1), name), list | tuple) for name in TraceRecord.__slots__
     )
+
+
+async def test_heads_are_the_newest_traces_without_their_bodies(store: Store) -> None:
+    """A list of 500 opens no body; queued and written ones come in one order."""
+    store.traces.put(record(1))
+    await store.traces.flush()
+    store.traces.put(record(2))
+    heads = await store.traces.heads(5)
+    full = await store.traces.recent(5)
+    assert [row["id"] for row in heads] == [trace.trace_id for trace in full]
+    assert [(row["stage"], row["bar_close"]) for row in heads] == [
+        (trace.stage, trace.bar_close) for trace in full
+    ]
+    assert "body" not in heads[-1]  # of the one that was asked of the database

@@ -33,7 +33,7 @@ async def test_it_follows_equity_state_and_time(store: Store) -> None:
     await store.journal.record(Changes(state=state))
     for n, worth in enumerate(("7", "6.25")):
         point = EquityPoint(Ms(AT + 60_000 * n), Decimal(worth), Decimal(1), Decimal(1), Decimal(7))
-        await store.journal.put_equity(point)
+        await store.journal.record(Changes(equity=(point,)))
     _, current, enabled, _, _, last = shown(store)
     assert (Decimal(current), bool(enabled)) == (Decimal("6.25"), False)
     text = last if isinstance(last, str) else f"{last:%Y-%m-%dT%H:%M:%SZ}"

@@ -15,24 +15,10 @@ from bot.adapters.venues.hyperliquid.parse_market import Candle
 from bot.domain.errors import TransientError
 from bot.domain.types import Bars, Ms, Symbol, Timeframe
 from bot.runtime.clock import ManualClock
+from tests.unit.adapters.venues.hyperliquid.candle_rows import MIN, T0, row, settled
 
-MIN = 60_000
 BTC = Symbol("BTC")
 M1, M5, M15 = Timeframe.M1, Timeframe.M5, Timeframe.M15
-T0 = 1_700_000_100_000 // (15 * MIN) * 15 * MIN
-
-
-def row(ts: int, close: float = 1.0, volume: float = 1.0) -> Candle:
-    return (ts, close, close, close, close, volume)
-
-
-def settled(until: int = T0) -> Series:
-    """A series that is known up to `until`."""
-    series = Series(M1)
-    series.settle(
-        [row(ts) for ts in range(until - 3 * MIN, until, MIN)], Ms(until - 3 * MIN), Ms(until)
-    )
-    return series
 
 
 def times(series: Series, until: int = T0 + 99 * MIN, limit: int = 99) -> list[int]:

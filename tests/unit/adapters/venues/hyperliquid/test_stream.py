@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
+import aiohttp
 import pytest
 
 from bot.adapters.venues.hyperliquid import StreamTiming
 from bot.adapters.venues.hyperliquid.shapes import UnreadableAnswer
-from bot.adapters.venues.hyperliquid.stream import Stream
+from bot.adapters.venues.hyperliquid.stream import FRAMES_A_TURN, Stream, StreamLost
 from bot.runtime.clock import SystemClock
 from tests.unit.adapters.venues.hyperliquid.fake_venue import FAST, FakeVenue, running, serving
 from tests.until import until
@@ -233,3 +234,30 @@ async def test_a_bug_in_a_handler_is_not_hidden() -> None:
             await venue.tell("trades", 1)
             await asyncio.sleep(0.1)
     assert caught.group_contains(RuntimeError, match="bug")
+
+
+async def test_a_burst_of_frames_leaves_the_loop_to_others() -> None:
+    """A tick of 200 coins is hundreds of frames that wait already: an exit must get through."""
+
+    class Burst:
+        close_code = 1000
+        left = 10 * FRAMES_A_TURN
+
+        def __aiter__(self) -> Burst:
+            return self
+
+        async def __anext__(self) -> aiohttp.WSMessage:
+            if not self.left:
+                raise StopAsyncIteration
+            self.left -= 1
+            return aiohttp.WSMessage(aiohttp.WSMsgType.TEXT, "{}", None)
+
+    stream = Stream("ws://127.0.0.1:1/ws", SystemClock(), FAST, Random(1))
+    burst, turns = Burst(), 0
+    reading = asyncio.create_task(stream._read(burst))  # type: ignore[arg-type]
+    while not reading.done():
+        turns += 1
+        await asyncio.sleep(0)
+    with pytest.raises(StreamLost):
+        await reading
+    assert turns >= 10

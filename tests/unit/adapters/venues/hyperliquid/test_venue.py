@@ -120,13 +120,27 @@ async def test_an_entry_is_signed_by_the_account_and_expires() -> None:
 
 
 @pytest.mark.parametrize("leg", [Leg.EXIT, Leg.STOP, Leg.TARGET])
-async def test_what_reduces_never_expires(leg: Leg) -> None:
-    """A late exit is better than none."""
+async def test_what_reduces_cannot_land_late_either(leg: Leg) -> None:
+    """An exit that hung on the way must not meet a later position."""
     venue = FakeVenue()
     venue.exchange = [statuses(filled("0.5"))]
     async with started(venue) as hyperliquid:
         await hyperliquid.venue.submit(cleared(leg))
-    assert venue.actions[0]["expiresAfter"] is None
+    assert venue.actions[0]["expiresAfter"] == NOW + 8000
+
+
+async def test_an_exit_that_came_too_late_by_the_venues_clock_goes_without_an_end() -> None:
+    """A clock of ours that is behind must not keep a position open; an entry is refused."""
+    late = {"status": "err", "response": "Action already expired"}
+    venue = FakeVenue()
+    venue.exchange = [late, statuses(filled("0.5")), late]
+    async with started(venue) as hyperliquid:
+        (ack,) = await hyperliquid.venue.submit(cleared(Leg.EXIT))
+        assert ack.status is OrderStatus.FILLED
+        assert [body["expiresAfter"] for body in venue.actions] == [NOW + 8000, None]
+        with pytest.raises(VenueRejected, match="already expired"):
+            await hyperliquid.venue.submit(cleared())
+    assert len(venue.actions) == 3
 
 
 async def test_a_refusal_of_the_batch_is_raised_with_the_venues_words() -> None:

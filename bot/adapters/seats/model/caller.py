@@ -1,0 +1,143 @@
+"""One paid request: reserved, sent, read, settled, and a row that tells of it however it ends.
+
+Owns that no request leaves unbooked and no booking is forgotten; decides on no second try.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Generic, Protocol, TypeVar
+
+from bot.adapters.seats.model.failure import ModelFailure
+from bot.adapters.seats.model.options import ModelOptions
+from bot.adapters.seats.model.purse import Purse
+from bot.adapters.seats.model.reading import Billed, answer_of, billed_of, envelope_of
+from bot.adapters.seats.model.request import size_of
+from bot.domain.errors import ConfigError
+from bot.domain.prices import Price
+from bot.domain.types import ANSWERED, ASKED, ZERO, AbstentionKind, Attempt, TraceId
+from bot.ports import Clock
+
+RAW_KEPT = 16_384  # characters of an answer in its row
+DETAIL_KEPT = 400
+
+T = TypeVar("T")
+
+
+class Line(Protocol):
+    """What a request goes out by; `client.ModelClient` is one."""
+
+    async def ask(self, body: Mapping[str, object]) -> str: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[T]):
+    """What was read out of an answer, and its row."""
+
+    value: T
+    attempt: Attempt
+
+
+class Caller:
+    """Calls one model and books what it costs."""
+
+    def __init__(self, options: ModelOptions, line: Line, purse: Purse, clock: Clock) -> None:
+        self._options = options
+        self._line = line
+        self._purse = purse
+        self._clock = clock
+
+    def price(self) -> Price:
+        """Today's price. Raises ConfigError for a model without one."""
+        return self._options.prices.at(self._options.model, self._clock.wall())
+
+    def most(self, body: Mapping[str, object]) -> Decimal:
+        """What this request costs at most, USD. Raises ConfigError."""
+        return self.price().most(size_of(body), self._options.capabilities.max_output_tokens)
+
+    async def call(
+        self,
+        body: Mapping[str, object],
+        trace_id: TraceId,
+        number: int,
+        read: Callable[[str, Attempt], Answered[T]],
+        deadline: float | None = None,
+    ) -> Answered[T]:
+        """Ask once. Raises ModelFailure, `attempt` set, for everything that is no answer.
+
+        `read` makes a value of the text and may add to its row; it raises ModelFailure for a
+        text that is no answer. An answer after `deadline` (machine time) is marked late.
+        """
+        attempt = await self._reserve(body, trace_id, number)
+        started = self._clock.monotonic()
+        billed, text = Billed(), ""
+
+        def done(kind: str, detail: str = "", unknown: bool = False) -> Attempt:
+            now = self._clock.monotonic()
+            cost = self._cost(attempt, billed)
+            stands = cost is None and (unknown or kind == ANSWERED or bool(text))
+            return replace(
+                attempt,
+                kind=kind,
+                latency_ms=round((now - started) * 1000, 3),
+                usage=billed.usage,
+                cost=cost or ZERO,
+                reserved=attempt.reserved if stands else ZERO,
+                model=billed.model,
+                system_fingerprint=billed.system_fingerprint,
+                detail=detail[:DETAIL_KEPT],
+                raw=text[:RAW_KEPT],
+                late=deadline is not None and now > deadline,
+            )
+
+        try:
+            envelope = envelope_of(await self._line.ask(body))
+            billed = billed_of(envelope, self._options.capabilities.cost_in_usage)
+            text = answer_of(envelope)
+            answered = read(text, done(ANSWERED))
+        except ModelFailure as failure:
+            failure.attempt = done(failure.kind.value, failure.detail, failure.unknown)
+            self._purse.settle(attempt, failure.attempt)
+            raise
+        except BaseException as error:
+            cancelled = isinstance(error, asyncio.CancelledError)
+            kind = (AbstentionKind.TIMEOUT if cancelled else AbstentionKind.ERROR).value
+            said = "given up: the council had decided" if cancelled else type(error).__name__
+            self._purse.settle(attempt, done(kind, said, unknown=True))
+            raise
+        self._purse.settle(attempt, answered.attempt)
+        return answered
+
+    async def _reserve(self, body: Mapping[str, object], trace_id: TraceId, number: int) -> Attempt:
+        attempt = Attempt(trace_id, self._options.name, number, ASKED, self._clock.wall())
+        try:
+            price = self.price()
+        except ConfigError as error:  # a price that has not begun yet
+            raise self._unasked(attempt, str(error)) from error
+        most = price.most(size_of(body), self._options.capabilities.max_output_tokens)
+        attempt = replace(attempt, reserved=most, price_version=price.version)
+        why = await self._purse.reserve(attempt)
+        if why is not None:
+            raise self._unasked(replace(attempt, reserved=ZERO), why)
+        return attempt
+
+    def _unasked(self, attempt: Attempt, why: str) -> ModelFailure:
+        failure = ModelFailure(AbstentionKind.BUDGET, why, healthy=True)
+        kind = AbstentionKind.BUDGET.value
+        failure.attempt = replace(attempt, kind=kind, detail=why[:DETAIL_KEPT])
+        self._purse.note(failure.attempt)
+        return failure
+
+    def _cost(self, attempt: Attempt, billed: Billed) -> Decimal | None:
+        """What the endpoint said, else tokens by the price of the reserve; None: not known."""
+        if billed.cost is not None:
+            return billed.cost
+        if billed.usage is None:
+            return None
+        at = self._options.prices.at(self._options.model, attempt.asked_at)
+        return at.cost(billed.usage)

@@ -1,0 +1,159 @@
+"""The line to one endpoint, on the `openai` package, which is imported here and only when asked.
+
+Owns the connection, its limits, and the translation of the package's errors; retries nothing
+and reads no answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from bot.adapters.seats.model.failure import ModelFailure
+from bot.adapters.seats.model.options import ModelOptions
+from bot.adapters.seats.model.request import PATH
+from bot.domain.types import AbstentionKind
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+CONNECT_S = 5.0
+MOST_BYTES = 2_000_000  # of one response; an answer is a few kilobytes
+NO_KEY = "none"  # what is sent to an endpoint that wants no key; the package insists on one
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+MASK = "***"
+SHORTEST_SECRET = 6
+_SHOWN = 200
+_NO_CREDIT = ("insufficient_quota", "insufficient_balance", "billing_hard_limit_reached")
+
+
+class ModelClient:
+    """POSTs one chat completion at a time-limited try; `close` must be called.
+
+    `wall` gives the wall clock in ms, for a Retry-After that is a date.
+    """
+
+    def __init__(self, options: ModelOptions, attempt_s: float, wall: Callable[[], int]) -> None:
+        self._options = options
+        self._attempt_s = attempt_s
+        self._wall = wall
+        self._client = _connect(options, attempt_s)
+
+    async def ask(self, body: Mapping[str, object]) -> str:
+        """The response's text. Raises ModelFailure for everything that is no response."""
+        import openai
+
+        try:
+            async with asyncio.timeout(self._attempt_s):
+                return await self._post(body)
+        except (TimeoutError, openai.APITimeoutError) as error:
+            raise ModelFailure(
+                AbstentionKind.TIMEOUT,
+                f"no answer within {self._attempt_s:g} s",
+                again=True,
+                unknown=True,
+            ) from error
+        except openai.APIStatusError as error:
+            raise self._status(error) from error
+        except openai.APIConnectionError as error:
+            raise _connection(error) from error
+        except openai.OpenAIError as error:
+            detail = self.clean(f"{type(error).__name__}: {error}")[:_SHOWN]
+            raise ModelFailure(AbstentionKind.ERROR, detail, unknown=True) from error
+
+    def clean(self, text: str) -> str:
+        """`text` without this endpoint's key, which a relay may send back."""
+        key = self._options.key
+        return text.replace(key, MASK) if len(key) >= SHORTEST_SECRET else text
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _post(self, body: Mapping[str, object]) -> str:
+        import httpx2
+
+        response = await self._client.post(PATH, body=dict(body), cast_to=httpx2.Response)
+        if len(response.content) > MOST_BYTES:
+            detail = f"{len(response.content)} bytes came, at most {MOST_BYTES} are read"
+            raise ModelFailure(AbstentionKind.NOT_JSON, detail, unknown=True)
+        return self.clean(response.content.decode("utf-8", errors="replace"))
+
+    def _status(self, error: Any) -> ModelFailure:
+        """An HTTP error status: the request was refused, and nothing was worked on or billed."""
+        code = int(error.status_code)
+        said = self.clean(str(error.message))[:_SHOWN]
+        detail = f"{code} from {self._options.base_url}: {said}"
+        if code == 402 or (code == 429 and str(error.code) in _NO_CREDIT):
+            return ModelFailure(AbstentionKind.ERROR, f"no credit left: {detail}")
+        if code == 429:
+            wait_s = retry_after_s(error.response.headers.get("retry-after"), self._wall())
+            return ModelFailure(AbstentionKind.RATE_LIMIT, detail, again=True, retry_after_s=wait_s)
+        if code in (401, 403):
+            name = f"{self._options.name.upper()}_API_KEY"
+            return ModelFailure(AbstentionKind.ERROR, f"{name} is refused: {detail}")
+        if code == 408 or code == 504:  # it may have been at work
+            return ModelFailure(AbstentionKind.TIMEOUT, detail, again=True, unknown=True)
+        if code >= 500 or code == 409:
+            wait_s = retry_after_s(error.response.headers.get("retry-after"), self._wall())
+            return ModelFailure(AbstentionKind.TRANSPORT, detail, again=True, retry_after_s=wait_s)
+        return ModelFailure(AbstentionKind.ERROR, detail, healthy=True)
+
+
+def _connect(options: ModelOptions, attempt_s: float) -> AsyncOpenAI:
+    """Import the package and build its client; everything that it loads later is loaded now."""
+    import httpx2
+    import openai
+
+    limit = httpx2.Timeout(attempt_s, connect=min(CONNECT_S, attempt_s))
+    local = urlsplit(options.base_url).hostname in LOOPBACK
+    client = openai.AsyncOpenAI(
+        api_key=options.key or NO_KEY,
+        base_url=options.base_url,
+        timeout=limit,
+        max_retries=0,  # each attempt is recorded and costed by the seat
+        # A redirect would take the question elsewhere; a proxy has no business on loopback.
+        http_client=httpx2.AsyncClient(timeout=limit, follow_redirects=False, trust_env=not local),
+    )
+    # What the environment says of an account at OpenAI is no business of another provider.
+    client.organization = client.project = None
+    client._custom_headers = {}
+    return client
+
+
+def _connection(error: Exception) -> ModelFailure:
+    """No HTTP response. Where the connection was not made nothing left this machine."""
+    import httpx2
+
+    cause = error.__cause__
+    before = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
+    root = _root(error)
+    words = f"{type(cause or error).__name__}: {type(root).__name__}: {root}"
+    return ModelFailure(AbstentionKind.TRANSPORT, words[:_SHOWN], again=True, unknown=not before)
+
+
+def _root(error: BaseException) -> BaseException:
+    """What it began with: DNS, TCP or TLS in the system's own words."""
+    while (below := error.__cause__ or error.__context__) is not None:
+        error = below
+    return error
+
+
+def retry_after_s(header: str | None, wall_ms: int) -> float | None:
+    """Seconds out of a Retry-After header, which holds seconds or a date; None without one."""
+    if header is None:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            at = parsedate_to_datetime(header)
+        except ValueError:
+            return None
+        if at.tzinfo is None:
+            at = at.replace(tzinfo=UTC)
+        seconds = at.timestamp() - wall_ms / 1000
+    return min(max(seconds, 0.0), 3600.0) if seconds == seconds else None

@@ -1,0 +1,179 @@
+"""What came back: the text of an answer, who gave it and what it took, out of an endpoint's JSON.
+
+Owns the many spellings of a chat completion; judges the envelope, never the answer in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bot.adapters.seats.model.failure import ModelFailure
+from bot.domain.types import AbstentionKind, Usage
+
+MOST_TOKENS = 100_000_000  # beyond it a count is no count
+_SHOWN = 200
+_NAME = 200
+
+
+class _Loose(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Function(_Loose):
+    arguments: str | None = None
+
+
+class _Call(_Loose):
+    function: _Function | None = None
+
+
+class _Message(_Loose):
+    content: Any = None  # a text, or a list of parts
+    refusal: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _Choice(_Loose):
+    finish_reason: str | None = None
+    message: _Message | None = None
+
+
+class _Envelope(_Loose):
+    model: str | None = None
+    system_fingerprint: str | None = None
+    choices: list[_Choice] | None = None
+    usage: dict[str, Any] | None = None
+    error: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """What came along with an answer, also with one of no use."""
+
+    model: str = ""
+    system_fingerprint: str = ""
+    usage: Usage | None = None
+    cost: Decimal | None = None
+
+
+def envelope_of(text: str) -> _Envelope:
+    """Read the frame. Raises ModelFailure when it is none; work may have been billed then."""
+    try:
+        return _Envelope.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the body"
+        raise ModelFailure(
+            AbstentionKind.NOT_JSON,
+            f"the response is no chat completion: {where}: {first['msg']}"[:_SHOWN],
+            again=True,
+            unknown=True,
+        ) from error
+
+
+def billed_of(envelope: _Envelope, cost_in_usage: bool) -> Billed:
+    """What is known of the work, whether or not the answer is of use."""
+    usage = envelope.usage or {}
+    return Billed(
+        model=(envelope.model or "")[:_NAME],
+        system_fingerprint=(envelope.system_fingerprint or "")[:_NAME],
+        usage=usage_of(usage),
+        cost=_cost(usage) if cost_in_usage else None,
+    )
+
+
+def answer_of(envelope: _Envelope) -> str:
+    """The answer's text. Raises ModelFailure for whatever is in its place."""
+    if envelope.error is not None and not envelope.choices:
+        raise ModelFailure(
+            AbstentionKind.TRANSPORT,
+            f"the endpoint says: {str(envelope.error)[:_SHOWN]}",
+            again=True,
+        )
+    choice = envelope.choices[0] if envelope.choices else _Choice()
+    message = choice.message or _Message()
+    _refused(choice.finish_reason or "", message)
+    text = _arguments(message) or _content(message.content)
+    if not text.strip():
+        raise ModelFailure(AbstentionKind.NOT_JSON, "the answer is empty", again=True, healthy=True)
+    return text
+
+
+def usage_of(usage: Mapping[str, Any]) -> Usage | None:
+    """Tokens under one set of names; None when the endpoint counted none.
+
+    Input: `prompt_tokens`, or DeepSeek's cache hits and misses. What a total holds beyond
+    input and output is reasoning that was billed outside of the output (xAI, Gemini).
+    """
+    hit = _count(usage.get("prompt_cache_hit_tokens"))
+    given = _count(usage.get("prompt_tokens"))
+    used = given if given is not None else _both(hit, usage.get("prompt_cache_miss_tokens"))
+    output = _count(usage.get("completion_tokens"))
+    if used is None or output is None:
+        return None
+    details = usage.get("prompt_tokens_details")
+    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    details = usage.get("completion_tokens_details")
+    reasoning = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
+    total = _count(usage.get("total_tokens")) or 0
+    beyond = max(0, total - used - output)
+    return Usage(
+        input=used,
+        output=output + beyond,
+        cached=min(cached if cached is not None else hit or 0, used),
+        reasoning=min(max(reasoning or 0, beyond), output + beyond),
+    )
+
+
+def _refused(reason: str, message: _Message) -> None:
+    """Raise for an end that is no answer; the many ways of saying "done" are let through."""
+    refusal = (message.refusal or "").strip()
+    if refusal or reason in ("content_filter", "refusal", "safety", "SAFETY"):
+        said = refusal or f"finish reason {reason}"
+        raise ModelFailure(AbstentionKind.REFUSAL, said[:_SHOWN], healthy=True)
+    if reason in ("length", "max_tokens", "MAX_TOKENS"):
+        detail = f"the answer was cut off at its length limit (finish reason {reason})"
+        raise ModelFailure(AbstentionKind.CUT_OFF, detail, healthy=True)
+    if reason == "error":  # OpenRouter: the upstream broke in the middle
+        detail = "the endpoint's upstream failed (finish reason error)"
+        raise ModelFailure(AbstentionKind.TRANSPORT, detail, again=True)
+
+
+def _arguments(message: _Message) -> str:
+    for call in message.tool_calls or ():
+        if call.function is not None and call.function.arguments:
+            return call.function.arguments
+    return ""
+
+
+def _content(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else ()
+    texts = (part.get("text") for part in parts if isinstance(part, dict))
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _both(hit: int | None, miss: object) -> int | None:
+    missed = _count(miss)
+    return None if hit is None or missed is None else hit + missed
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if not 0 <= value <= MOST_TOKENS:
+        return None
+    return int(value)
+
+
+def _cost(usage: Mapping[str, Any]) -> Decimal | None:
+    value = usage.get("cost")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e6:
+        return None
+    return Decimal(str(value))

@@ -1,0 +1,42 @@
+"""What /status says of reconciliation: how it stands, and what is not ours or not in step.
+
+Owns that one shape; reads memory only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bot.app.parts import Parts
+
+
+def not_in_step(parts: Parts) -> Mapping[str, object]:
+    """The rows of /status about it: blocks with their causes, and reconciliation."""
+    safety = parts.books.safety
+    return {
+        "foreign_orders": parts.reconcile.foreign_orders,
+        "reconciliation": reconciliation_of(parts),
+        "blocked": dict(safety.blocked),
+        "blocks": safety.blocks.all(),
+    }
+
+
+def reconciliation_of(parts: Parts) -> Mapping[str, object]:
+    """Age in machine seconds; drift is looks in a row; gap is the venue's equity less ours."""
+    reconcile, books = parts.reconcile, parts.books
+    at = reconcile.last_at
+    age_s = None if at is None else round(parts.world.clock.monotonic() - at, 1)
+    account = reconcile.account
+    there = account.positions if account is not None else {}
+    unknown = [order.cloid for order in books.open_orders() if order.status.value == "UNKNOWN"]
+    return {
+        "age_s": age_s,
+        "in_step": reconcile.in_step,
+        "drifting": dict(reconcile.comparison.drifting),
+        "balance_gap_usd": reconcile.comparison.balance_gap,
+        "unknown_orders": unknown,
+        "foreign_orders": reconcile.foreign_orders,
+        "foreign_positions": sorted(s for s in there if s not in books.positions),
+        "gone": sorted(books.gone),
+        "without_stop": sorted(reconcile.naked),
+    }

@@ -1,0 +1,173 @@
+"""Closing by hand: one position or all of them, each tried, each told how it ended.
+
+Owns how long a person's exit is followed and what is said of it; the desk's exit lane sends it.
+Asks neither the trading state nor a breaker nor the database: an exit is never refused for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+import structlog
+
+from bot.domain.types import (
+    ExitReason,
+    Leg,
+    Order,
+    OrderStatus,
+    Position,
+    Symbol,
+    Trade,
+)
+from bot.pipeline.books import Books
+from bot.pipeline.desk import Desk
+from bot.pipeline.execute import Execution
+from bot.ports import Clock, Feed
+
+log = structlog.get_logger(__name__)
+
+# An entry that nobody answered is settled after 8 s of its own life and 5 s more (spec 05): within
+# this limit its symbol is closed, or known to hold nothing.
+FOLLOWED_S = 20.0
+TRIES = 3  # each goes through the whole ladder of slippage bounds
+LOOK_S = 0.5
+
+
+class Closure(StrEnum):
+    """How a wish to close ended."""
+
+    CLOSED = "closed"
+    NOTHING_OPEN = "nothing_open"
+    STILL_OPEN = "still_open"
+    UNKNOWN = "unknown"  # an entry of the symbol whose outcome the venue has not told
+
+    @property
+    def flat(self) -> bool:
+        return self in (Closure.CLOSED, Closure.NOTHING_OPEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """One symbol of a wish to close; `quantity` of what was open, `net_pnl` of what was closed."""
+
+    symbol: Symbol
+    state: Closure
+    why: str = ""
+    side: str = ""
+    quantity: Decimal | None = None
+    trace_id: str = ""
+    net_pnl: Decimal | None = None
+
+
+class Closing:
+    """Asks the desk, again where an exit did not fill, and follows each symbol to its end."""
+
+    def __init__(
+        self, clock: Clock, feed: Feed, books: Books, desk: Desk, execution: Execution
+    ) -> None:
+        self._clock = clock
+        self._feed = feed
+        self._books = books
+        self._desk = desk
+        self._execution = execution
+
+    def concerned(self) -> tuple[Symbol, ...]:
+        """Symbols that are held, or will be when an entry on its way fills."""
+        return tuple(sorted(self._books.symbols()))
+
+    async def close(
+        self, symbols: Sequence[Symbol], reason: ExitReason, limit_s: float = FOLLOWED_S
+    ) -> tuple[Closed, ...]:
+        """Close these; what became of each, in the same order. Asked twice, it is closed once.
+
+        `limit_s`: machine time. Nothing is awaited that the venue or the database could hold up.
+        """
+        books = self._books
+        before = {symbol: books.positions.get(symbol) for symbol in symbols}
+        tries = dict.fromkeys(symbols, 0)
+        deadline = self._clock.monotonic() + limit_s
+        while True:
+            pending = [symbol for symbol in symbols if symbol in books.symbols()]
+            for symbol in pending:
+                before[symbol] = before[symbol] or books.positions.get(symbol)
+                tries[symbol] += self._try(symbol, reason, tries[symbol])
+            left = deadline - self._clock.monotonic()
+            if left <= 0 or not any(self._hopeful(symbol, tries[symbol]) for symbol in pending):
+                break
+            await self._until_fewer(len(pending), min(left, LOOK_S))
+        found = tuple(self._told(symbol, before[symbol]) for symbol in symbols)
+        for one in found:
+            log.warning(
+                "closed_by_hand", symbol=one.symbol, state=one.state.value, why=one.why or None
+            )
+        return found
+
+    def _try(self, symbol: Symbol, reason: ExitReason, tries: int) -> bool:
+        """Ask the desk for an exit that is not on its way; whether this was another try."""
+        if symbol not in self._books.positions:
+            self._execution.doubt.set()  # an entry on its way or unknown: ask the venue at once
+            return False
+        if tries >= TRIES or self._desk.leaves(symbol):
+            return False
+        self._desk.close(symbol, reason)
+        return True
+
+    async def _until_fewer(self, known: int, seconds: float) -> None:
+        """Look again when a symbol is done, or after `seconds`."""
+        books = self._books
+        await books.pulse.until(lambda: len(books.symbols()) < known, seconds)
+
+    def _hopeful(self, symbol: Symbol, tries: int) -> bool:
+        """Whether it can still end within the limit: it is worked on, or may be tried again."""
+        if symbol in self._books.gone:
+            return False
+        unknown = symbol not in self._books.positions
+        return unknown or tries < TRIES or self._desk.leaves(symbol)
+
+    def _told(self, symbol: Symbol, before: Position | None) -> Closed:
+        books = self._books
+        held = books.positions.get(symbol)
+        if held is not None:
+            side, size = held.side.value, held.quantity
+            why = self._why_open(symbol, held)
+            return Closed(symbol, Closure.STILL_OPEN, why, side, size, held.trace_id)
+        if symbol in books.symbols():
+            why = books.safety.blocked.get(symbol) or "an entry is on its way, not answered yet"
+            return Closed(symbol, Closure.UNKNOWN, why)
+        if before is None:
+            return Closed(symbol, Closure.NOTHING_OPEN)
+        trade = self._trade_of(before)
+        net = trade.net_pnl if trade is not None else None
+        side, size = before.side.value, before.quantity
+        return Closed(symbol, Closure.CLOSED, "", side, size, before.trace_id, net)
+
+    def _trade_of(self, position: Position) -> Trade | None:
+        trades = reversed(self._books.trades)
+        return next((trade for trade in trades if trade.trace_id == position.trace_id), None)
+
+    def _why_open(self, symbol: Symbol, held: Position) -> str:
+        if symbol in self._books.gone:
+            return "the venue holds nothing of it and no fill says why: look at the venue"
+        if self._feed.market(symbol) is None:
+            return "no price of it is known, so no order can be priced"
+        last = self._last_exit(held)
+        if last is None:
+            return "the desk has not sent its exit yet"
+        match last.status:
+            case OrderStatus.REJECTED:
+                words = self._execution.refusals.get(symbol, "without a word")
+                return f"the venue rejected the exit: {words}"
+            case OrderStatus.NEW | OrderStatus.SENT | OrderStatus.UNKNOWN:
+                return "the venue has not answered the exit"
+            case _:
+                return f"the exit is {last.status.value}, {last.filled} of {last.quantity} filled"
+
+    def _last_exit(self, held: Position) -> Order | None:
+        """The newest exit order of this position."""
+        for order in reversed(self._books.orders.values()):
+            if order.trace_id == held.trace_id and order.leg is Leg.EXIT:
+                return order
+        return None

@@ -1,0 +1,241 @@
+"""The council: every seat asked at once, under one deadline; who is silent abstains with a kind.
+
+Owns the asking, the answers that come late and the standing in of the rules analyst; counts no
+vote (`bot.domain.council` does) and knows no endpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import structlog
+
+from bot.domain.brief import brief_of
+from bot.domain.council import RULES_SEAT, analyst
+from bot.domain.evidence import hear
+from bot.domain.model_answer import AnswerError
+from bot.domain.prompt import Template, render
+from bot.domain.types import (
+    ZERO,
+    Abstention,
+    AbstentionKind,
+    Ms,
+    Opinion,
+    Question,
+    TraceId,
+)
+from bot.pipeline.chamber import Chamber
+from bot.pipeline.decide import Thought
+from bot.pipeline.facts import Facts
+from bot.pipeline.kept_answers import KeptAnswers
+from bot.pipeline.trace import TraceBook, Trail
+from bot.ports import Clock, Seat
+
+log = structlog.get_logger(__name__)
+
+RAW_IN_TRACE = 1_000  # characters of what came instead of an answer
+MODELS = "models"  # in a trace's durations: machine ms in which the models were waited for
+Voice = Opinion | Abstention
+
+
+@dataclass(frozen=True, slots=True)
+class CouncilOptions:
+    """Machine seconds, and how many late answers are waited for at once (the issue, 3)."""
+
+    deadline_s: float = 60.0
+    late_s: float = 30.0
+    late_at_once: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the seats said, in the order of the seats; the stand-in last."""
+
+    opinions: tuple[Opinion, ...]
+    abstentions: tuple[Abstention, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Late:
+    seat: Seat
+    question: Question
+    trail: Trail
+    asked_s: float
+
+
+class Council:
+    """Asks; `at_once` where only built-in seats sit, which answer without a wait."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        chamber: Chamber,
+        seats: Sequence[Seat],
+        template: Template | None,
+        kept: KeptAnswers,
+        traces: TraceBook,
+        facts: Facts,
+        options: CouncilOptions,
+    ) -> None:
+        self._clock = clock
+        self.chamber = chamber
+        self._seats = tuple(seats)
+        self._template = template
+        self._traces = traces
+        self._facts = facts
+        self._options = options
+        self._late: OrderedDict[asyncio.Task[Voice], _Late] = OrderedDict()
+        self.kept = kept
+        self.counts: Counter[str] = Counter()
+
+    @property
+    def at_once(self) -> bool:
+        """Whether no model sits here (there is no prompt): nothing is waited for or priced."""
+        return self._template is None
+
+    def question(self, thought: Thought, trace_id: TraceId) -> Question:
+        """What the seats are asked about a thought."""
+        proposal, score, flags = thought.proposal, thought.score, thought.flags
+        if self._template is None:
+            return Question(proposal.signal, score, flags, trace_id=trace_id)
+        brief = brief_of(proposal, score, flags, thought.snapshot)
+        messages = render(self._template, brief)
+        return Question(proposal.signal, score, flags, brief, messages, trace_id)
+
+    def cost_of(self, question: Question) -> Decimal:
+        """What asking everybody costs at most, in USD."""
+        return sum((seat.cost_of(question) for seat in self._seats), ZERO)
+
+    async def deliberate(self, question: Question, trail: Trail, next_close: Ms) -> Heard:
+        """Hear every seat within the deadline; silence is an abstention, never a vote.
+
+        Cancelled, it leaves its questions to the late answers: they are asked and paid for.
+        """
+        started = self._clock.monotonic()
+        tasks = self._ask_all(question, next_close)
+        try:
+            await self._wait(tasks)
+        finally:
+            for task, seat in tasks.items():
+                if not task.done():
+                    self._expect(task, _Late(seat, question, trail, started))
+            if not self.at_once:
+                trail.spent(MODELS, (self._clock.monotonic() - started) * 1000)
+        voices = [self._voice_of(task, seat) for task, seat in tasks.items()]
+        heard = self._with_stand_in(voices, question)
+        self._count(voices)
+        return heard
+
+    def state(self) -> Mapping[str, object]:
+        """What the status shows."""
+        return {
+            "seats": [seat.name for seat in self._seats],
+            "prompt": self._template.version if self._template is not None else None,
+            "asked": self.counts["asked"],
+            "opinions": self.counts["opinions"],
+            "abstentions": {
+                kind.value: self.counts[f"abstained_{kind.value}"]
+                for kind in AbstentionKind
+                if self.counts[f"abstained_{kind.value}"]
+            },
+            "stood_in": self.counts["stood_in"],
+            "late": self.counts["late"],
+            "late_waiting": len(self._late),
+            "cache_hits": self.kept.hits,
+            "cache_misses": self.kept.misses,
+            "cache_hit_rate": self.kept.hit_rate,
+        }
+
+    # --- asking --------------------------------------------------------------------------
+
+    def _ask_all(self, question: Question, next_close: Ms) -> dict[asyncio.Task[Voice], Seat]:
+        self.counts["asked"] += 1
+        return {
+            self.chamber.spawn(self._ask(seat, question, next_close)): seat for seat in self._seats
+        }
+
+    async def _wait(self, tasks: Mapping[asyncio.Task[Voice], Seat]) -> None:
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._options.deadline_s)
+
+    async def _ask(self, seat: Seat, question: Question, next_close: Ms) -> Voice:
+        try:
+            text = await self.kept.find(seat, question)
+            if text is not None:
+                return hear(seat.name, text, question.brief, from_cache=True)
+            voice = await seat.ask(question)
+        except AnswerError as error:
+            # Only a text that was an answer is kept; the rules of reading it have changed since.
+            return Abstention(seat.name, error.kind.value, error.detail)
+        except Exception as error:
+            # A border by design: one voice that fails is an abstention, never the cycle's end.
+            log.exception("seat_failed", seat=seat.name, trace_id=question.trace_id)
+            return Abstention(seat.name, AbstentionKind.ERROR.value, type(error).__name__)
+        if isinstance(voice, Opinion):
+            self.kept.keep(seat, question, voice.text, next_close)
+        return _lean(voice)
+
+    def _voice_of(self, task: asyncio.Task[Voice], seat: Seat) -> Voice:
+        if task.done() and not task.cancelled():
+            return task.result()
+        limit = self._options.deadline_s
+        detail = f"no answer within {limit:g} s"
+        return Abstention(seat.name, AbstentionKind.TIMEOUT.value, detail)
+
+    def _with_stand_in(self, voices: Sequence[Voice], question: Question) -> Heard:
+        """Where models sit and none was heard, the rules analyst answers, marked by its name."""
+        opinions = tuple(voice for voice in voices if isinstance(voice, Opinion))
+        abstentions = tuple(voice for voice in voices if isinstance(voice, Abstention))
+        if not opinions and all(seat.name != RULES_SEAT for seat in self._seats):
+            self.counts["stood_in"] += 1
+            opinions = (analyst(question.signal, question.score, question.flags),)
+        return Heard(opinions, abstentions)
+
+    def _count(self, voices: Sequence[Voice]) -> None:
+        for voice in voices:
+            if isinstance(voice, Opinion):
+                self.counts["opinions"] += 1
+            else:
+                self.counts[f"abstained_{voice.kind}"] += 1
+
+    # --- late answers --------------------------------------------------------------------
+
+    def _expect(self, task: asyncio.Task[Voice], late: _Late) -> None:
+        """Wait for an answer beyond the deadline, for the record; the oldest makes room."""
+        if self.at_once:  # built in: it costs nothing and says nothing new later
+            task.cancel()
+            return
+        self._late[task] = late
+        task.add_done_callback(self._came_late)
+        asyncio.get_running_loop().call_later(self._options.late_s, task.cancel)
+        while len(self._late) > self._options.late_at_once:
+            oldest, _ = self._late.popitem(last=False)
+            oldest.cancel()
+
+    def _came_late(self, task: asyncio.Task[Voice]) -> None:
+        """Write a late answer into its trace; it counts for nothing."""
+        late = self._late.pop(task, None)
+        if late is None or task.cancelled():
+            return
+        voice = task.result()
+        after_s = round(self._clock.monotonic() - late.asked_s, 3)
+        self.counts["late"] += 1
+        trail = late.trail
+        earlier = trail.body.get("late")
+        rows = earlier if isinstance(earlier, tuple) else ()
+        trail.note("late", (*rows, {"after_s": after_s, "voice": voice}))
+        log.info("late_answer", trace_id=trail.id, seat=late.seat.name, after_s=after_s)
+        if trail.result is not None:  # closed already: its row is written again
+            self._traces.close(trail)
+
+
+def _lean(voice: Voice) -> Voice:
+    """The voice as a trace keeps it: the ledger of costs has the whole of what came."""
+    most = 0 if isinstance(voice, Opinion) else RAW_IN_TRACE  # an opinion has its text already
+    attempts = tuple(replace(attempt, raw=attempt.raw[:most]) for attempt in voice.attempts)
+    return replace(voice, attempts=attempts)

@@ -1,0 +1,82 @@
+"""The models that Keel ships: one table each of config/models.toml, read once and checked.
+
+Owns the form of a table; knows no setting, no key and nothing of how a model is asked.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bot.domain.errors import ConfigError
+
+MODELS_FILE = Path(__file__).parent / "models.toml"
+
+FormatName = Literal["json_schema", "tool", "json_object"]
+
+
+class PriceEntry(BaseModel):
+    """USD a million tokens from a day on; without `cached`, cached tokens cost like others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(min_length=1)
+    effective_from: date
+    input: Decimal = Field(ge=0, allow_inf_nan=False)
+    cached: Decimal | None = Field(None, ge=0, allow_inf_nan=False)
+    output: Decimal = Field(ge=0, allow_inf_nan=False)
+
+
+class ShippedModel(BaseModel):
+    """One endpoint: where it is, what it understands, what it costs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    base_url: str
+    model: str
+    key: str | None = None  # pattern of its keys; None: it needs none
+    key_shown: str = "a text"
+    formats: tuple[FormatName, ...] = Field(min_length=1)
+    strict: bool = True  # understands strict: true
+    temperature: float | None = Field(None, ge=0, le=2)  # None: not sent, it refuses it
+    seed: int | None = None  # None: not sent
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    max_output_tokens: int = Field(ge=100, le=100_000)
+    requests_per_minute: float = Field(60, gt=0)
+    cost_in_usage: bool = False  # the answer says what it cost
+    extra_body: Mapping[str, Any] = {}
+    prices: tuple[PriceEntry, ...] = Field(min_length=1)
+
+    def priced(self) -> tuple[str, ...]:
+        """The models that have a price here."""
+        return tuple(sorted({entry.model for entry in self.prices}))
+
+
+def read_catalogue(path: Path = MODELS_FILE) -> Mapping[str, ShippedModel]:
+    """Read every table, by name in lower case. Raises ConfigError naming every problem."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path.name} cannot be read: {error}; mend it") from error
+    found: dict[str, ShippedModel] = {}
+    problems: list[str] = []
+    for name, table in content.items():
+        try:
+            found[name] = ShippedModel.model_validate(table)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False, include_context=False):
+                place = ".".join(map(str, detail["loc"]))
+                problems.append(f"{path.name} [{name}] {place}: {detail['msg']}; mend it")
+    if problems:
+        raise ConfigError(*problems)
+    return found
+
+
+SHIPPED = read_catalogue()

@@ -1,0 +1,190 @@
+"""Orders at a bad time, and what the venue does by itself.
+
+The real adapter and the acting half; docs/faults.md in tests.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot.domain.reasons import Reason
+from bot.domain.types import ExitReason, Leg, TradingState
+from bot.pipeline.blocks import BlockKind
+from tests.acting import ETH, SOL, acting
+
+
+async def test_a_part_filled_entry_gets_a_stop_of_its_size_at_once(tmp_path: Path) -> None:
+    """Its children are dropped by the venue: a position stop goes out."""
+    async with acting(tmp_path, {"kind": "partial_entry", "fraction": 0.4}) as half:
+        wish = half.wish()
+        assert await half.enter() is Reason.EXECUTED
+        position = half.books.positions[ETH]
+        assert position.quantity < wish.intent.quantity
+        (stop,) = half.stops()
+        assert stop.whole
+        await half.in_order()
+
+
+async def test_an_exit_that_races_the_stop_ends_flat_with_one_trade(tmp_path: Path) -> None:
+    """The stop fires as our exit arrives: refused as reduce-only, and that is an end."""
+    async with acting(tmp_path) as half:
+        await half.enter()
+        half.faults({"kind": "reduce_race"})
+        half.desk.close(ETH, ExitReason.TIME_STOP)
+        await half.play(40)
+        assert half.struck() == [1]
+        assert half.books.positions == {}
+        assert half.books.closed_trades == 1
+        await half.in_order()
+
+
+async def test_in_a_post_only_window_the_stop_stays_and_the_exit_waits(tmp_path: Path) -> None:
+    """Entries are refused and their market left alone; an exit goes again when it is over."""
+    async with acting(tmp_path) as half:
+        await half.enter()
+        half.faults({"kind": "post_only", "for_s": 30})
+        assert await half.enter(SOL) is Reason.VENUE_REJECTED
+        kinds = [block.kind for block in half.books.safety.blocks.of(SOL)]
+        assert kinds == [BlockKind.MARKET_SHUT]
+        sent = half.hyperliquid.venue.actions_sent
+        for _ in range(30):
+            half.desk.close(ETH, ExitReason.TIME_STOP)
+            await half.play(1)
+            assert half.unprotected() == []
+        assert half.hyperliquid.venue.actions_sent - sent <= 3 * 7, "no hot loop"
+        for _ in range(10):
+            half.desk.close(ETH, ExitReason.TIME_STOP)
+            await half.play(1)
+        assert half.books.positions == {}
+        await half.play(90)
+        assert not half.books.safety.blocked
+        await half.in_order()
+
+
+async def test_in_a_halted_market_nothing_is_opened_and_what_is_open_stays_known(
+    tmp_path: Path,
+) -> None:
+    """Refused, blocked for a while, tried again after it."""
+    async with acting(tmp_path) as half:
+        await half.enter()
+        half.faults({"kind": "halt", "coin": "ETH", "for_s": 60})
+        half.desk.close(ETH, ExitReason.MANUAL)
+        await half.play(10)
+        assert ETH in half.books.positions
+        assert half.unprotected() == []
+        await half.play(60)
+        half.desk.close(ETH, ExitReason.MANUAL)
+        await half.play(20)
+        assert half.books.positions == {}
+        await half.in_order()
+
+
+async def test_a_thin_book_is_asked_in_steps_and_again(tmp_path: Path) -> None:
+    """The ladder of bounds finds nothing; the stop rests; liquidity comes back."""
+    async with acting(tmp_path) as half:
+        await half.enter()
+        half.faults({"kind": "thin_book", "coin": "ETH", "for_s": 20})
+        half.desk.close(ETH, ExitReason.MANUAL)
+        await half.play(5)
+        assert ETH in half.books.positions and half.unprotected() == []
+        limits = [o.limit for o in half.books.orders.values() if o.leg is Leg.EXIT]
+        assert limits == sorted(limits, reverse=True) and len({*limits}) == 3
+        await half.play(20)
+        half.desk.close(ETH, ExitReason.MANUAL)
+        await half.play(20)
+        assert half.books.positions == {}
+        await half.in_order()
+
+
+async def test_a_liquidation_is_told_as_one_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A fill of no order of ours: booked, its reason named, entries stopped."""
+    async with acting(tmp_path) as half:
+        await half.enter()
+        half.faults({"kind": "liquidate", "coin": "ETH"})
+        await half.play(20)
+        assert half.books.positions == {}
+        assert half.books.trades[-1].exit_reason is ExitReason.LIQUIDATION
+        assert half.books.safety.state is not TradingState.ACTIVE
+        await half.in_order()
+
+
+@pytest.mark.parametrize("fraction", [1.0, 0.5])
+async def test_auto_deleveraging_reduces_our_books_too(tmp_path: Path, fraction: float) -> None:
+    """Without an order of ours: folded, and what is left stays protected."""
+    async with acting(tmp_path) as half:
+        await half.enter()
+        size = half.books.positions[ETH].quantity
+        half.faults({"kind": "deleverage", "coin": "ETH", "fraction": fraction})
+        await half.play(40)
+        if fraction == 1.0:
+            assert half.books.trades[-1].exit_reason is ExitReason.VENUE
+        else:
+            assert 0 < half.books.positions[ETH].quantity < size
+        assert not half.books.safety.blocked
+        await half.in_order()
+
+
+async def test_a_funding_spike_is_booked_to_the_position_that_was_open(tmp_path: Path) -> None:
+    """4 % in the hour: paid by what was open at the hour, not by what came after it."""
+    async with acting(tmp_path, {"kind": "funding_spike", "coin": "ETH"}) as half:
+        await half.enter()
+        await half.play(2_710)  # to the full hour
+        (row,) = half.account.fundings
+        assert float(row["delta"]["fundingRate"]) == 0.04
+        assert half.books.positions[ETH].funding < -10
+        await half.in_order()
+
+
+async def test_a_switch_to_one_pot_is_followed_and_equity_does_not_vanish(tmp_path: Path) -> None:
+    """The collateral has moved to the spot state: read there from now on."""
+    async with acting(tmp_path) as half:
+        half.faults({"kind": "account_mode", "mode": "unifiedAccount"})
+        await half.play(360)
+        account = half.reconcile.account
+        assert account is not None and account.equity > 9_000
+        assert half.books.safety.state is TradingState.ACTIVE
+
+
+async def test_a_mode_that_cannot_be_read_halts_and_says_so(tmp_path: Path) -> None:
+    """portfolioMargin: no equity as one number, so nothing is sized by it."""
+    async with acting(tmp_path) as half:
+        await half.enter()
+        half.faults({"kind": "account_mode", "mode": "portfolioMargin"})
+        await half.play(400)
+        assert half.books.safety.state is TradingState.HALTED
+        assert "portfolioMargin" in half.books.safety.why
+        assert half.unprotected() == []
+
+
+async def test_a_delisted_coin_opens_nothing_and_lets_out(tmp_path: Path) -> None:
+    """Refused as such; the position closes."""
+    async with acting(tmp_path) as half:
+        await half.enter()
+        half.faults({"kind": "delist", "coin": "SOL"}, {"kind": "delist", "coin": "ETH"})
+        assert await half.enter(SOL) is Reason.VENUE_REJECTED
+        half.instruments.update(await half.hyperliquid.feed.instruments())
+        await half.play(35)
+        kinds = {block.kind for block in half.books.safety.blocks.of(SOL)}
+        assert BlockKind.DELISTED in kinds
+        half.desk.close(ETH, ExitReason.MANUAL)
+        await half.play(10)
+        assert half.books.positions == {}
+        await half.in_order()
+
+
+async def test_rules_that_drift_are_asked_anew_when_the_venue_refuses_ours(tmp_path: Path) -> None:
+    """szDecimals fell: the size we would send is no longer one; the exit comes through."""
+    async with acting(tmp_path) as half:
+        rules = half.instruments[ETH]
+        await half.enter(usd=3_123)
+        half.faults({"kind": "meta_drift", "coin": "ETH", "size_decimals": 1, "max_leverage": 2})
+        await half.play(6)
+        half.instruments[ETH] = rules
+        half.desk.close(ETH, ExitReason.MANUAL)
+        await half.play(30)
+        assert half.instruments[ETH].size_decimals == 1
+        assert half.instruments[ETH].max_leverage == 2
+        assert half.books.positions[ETH].quantity < half.instruments[ETH].lot
+        assert half.stops(), "what is less than a lot stays guarded"

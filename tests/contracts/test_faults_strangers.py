@@ -1,0 +1,53 @@
+"""Somebody else on the account: quarantined, shown, never touched.
+
+The real adapter and the acting half; docs/faults.md in tests.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bot.pipeline.blocks import BlockKind
+from tests.acting import ETH, SOL, acting
+
+
+async def test_a_foreign_position_is_quarantined_shown_and_never_touched(tmp_path: Path) -> None:
+    """Somebody bought SOL by hand: no entry of ours beside it, no order of ours against it."""
+    async with acting(tmp_path) as half:
+        half.faults({"kind": "foreign_trade", "coin": "SOL", "usd": 500})
+        await half.play(20)
+        kinds = {block.kind for block in half.books.safety.blocks.of(SOL)}
+        assert kinds == {BlockKind.FOREIGN_FILL, BlockKind.FOREIGN_POSITION}
+        assert SOL not in half.books.positions
+        size = half.account.size("SOL")
+        await half.play(60)
+        assert half.account.size("SOL") == size
+        half.faults({"kind": "foreign_trade", "coin": "SOL", "usd": -500})
+        await half.play(60)
+        assert half.account.size("SOL") == 0
+        assert not half.books.safety.blocked
+
+
+async def test_a_foreign_order_is_counted_and_left_alone(tmp_path: Path) -> None:
+    """It has not our client id."""
+    async with acting(tmp_path) as half:
+        half.faults({"kind": "foreign_order", "coin": "SOL", "usd": 50})
+        await half.play(70)
+        assert half.reconcile.foreign_orders == 1
+        assert [o.is_open for o in half.account.orders.values()] == [True]
+
+
+async def test_more_than_our_fills_shuts_the_symbol_and_our_share_stays_guarded(
+    tmp_path: Path,
+) -> None:
+    """Somebody adds to our coin: drift, told; our quantity is what we guard."""
+    async with acting(tmp_path) as half:
+        await half.enter()
+        ours = half.books.positions[ETH].quantity
+        half.faults({"kind": "foreign_trade", "coin": "ETH", "usd": 300})
+        await half.play(20)
+        kinds = {block.kind for block in half.books.safety.blocks.of(ETH)}
+        assert BlockKind.POSITION_DRIFT in kinds
+        assert "position_drift" in half.names()
+        assert half.books.positions[ETH].quantity == ours
+        assert half.stops()

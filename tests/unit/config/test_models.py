@@ -1,0 +1,110 @@
+"""The council's settings: off until switched on, keys checked and hidden, prices known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot.domain.errors import ConfigError
+from config.catalogue import SHIPPED, read_catalogue
+from config.models import Models, chosen
+from tests.unit.config.given import loaded, one_problem, settings
+
+KEYS = {
+    "openai": "sk-" + "a" * 40,
+    "deepseek": "sk-" + "0a" * 16,
+    "grok": "xai-" + "a" * 40,
+    "qwen": "sk-" + "a" * 32,
+    "anthropic": "sk-ant-api03-" + "a" * 40,
+    "gemini": "AIza" + "a" * 35,
+    "openrouter": "sk-or-v1-" + "a" * 40,
+    "ollama": "",
+    "vllm": "",
+}
+
+
+def on(name: str, **more: str) -> dict[str, str]:
+    given = {f"ENABLE_{name.upper()}": "true", **more}
+    return given | ({f"{name.upper()}_API_KEY": KEYS[name]} if KEYS[name] else {})
+
+
+def test_nine_models_ship_and_none_is_asked_unasked() -> None:
+    """A key in the environment alone never spends money."""
+    assert set(SHIPPED) == set(KEYS)
+    given = {f"{name.upper()}_API_KEY": key for name, key in KEYS.items() if key}
+    assert chosen(loaded(environ=given).settings) == ()
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_each_shipped_model_can_be_switched_on(name: str) -> None:
+    """With its key, at its own address, with a price; in demo the market then runs in real time."""
+    found = loaded(environ=on(name)).settings
+    (one,) = chosen(found)
+    assert (one.name, one.base_url, one.model) == (
+        name,
+        SHIPPED[name].base_url,
+        SHIPPED[name].model,
+    )
+    assert found.demo.demo_speed == 1.0
+    assert KEYS[name] == "" or KEYS[name] not in repr(found) + found.model_dump_json()
+
+
+def test_the_market_keeps_its_speed_where_it_is_said() -> None:
+    """A default gives way to every other source."""
+    assert loaded({"DEMO_SPEED": "20"}, on("openai")).settings.demo.demo_speed == 20.0
+    assert settings({}).demo.demo_speed == 60.0
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"ENABLE_OPENAI": "true"}, "OPENAI_API_KEY is not set"),
+        (on("openai", OPENAI_MODEL="gpt-99"), "no price of 'gpt-99' is known"),
+        (on("grok", GROK_BASE_URL="http://models.example/v1"), "https://"),
+        (on("grok", GROK_BASE_URL="https://user:secret@models.example"), "without a user"),
+        (on("vllm", VLLM_BASE_URL="http://127.0.0.1:8000/v1"), "Keel's own page"),
+        ({"OPENAI_API_KEY": "sk with a space"}, "OPENAI_API_KEY: (hidden)"),
+        ({"COUNCIL_DEADLINE_SECONDS": "0"}, "from 1 to 600"),
+        ({"MODEL_ATTEMPT_SECONDS": "120"}, "above COUNCIL_DEADLINE_SECONDS"),
+        ({"AI_BUDGET_PER_DAY_USD": "-1"}, "AI_BUDGET_PER_DAY_USD"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_clear_line(given: dict[str, str], says: str) -> None:
+    """Which setting, what was found, what to do."""
+    assert says in one_problem(given)
+
+
+@pytest.mark.parametrize("name", [name for name, key in KEYS.items() if key])
+def test_a_key_of_another_provider_is_told_and_hidden(name: str) -> None:
+    """Keys are easily swapped; at an address of one's own they may look like anything."""
+    wrong = "nokey-" + "z" * 15
+    given = on(name) | {f"{name.upper()}_API_KEY": wrong}
+    line = one_problem(given)
+    assert "is not a key of" in line and wrong not in line
+    own = given | {f"{name.upper()}_BASE_URL": "https://relay.example/v1"}
+    assert len(chosen(loaded(environ=own).settings)) == 1
+
+
+def test_every_switch_is_a_setting() -> None:
+    """A table of models.toml without its settings could never be switched on."""
+    for name in SHIPPED:
+        wanted = {f"enable_{name}", f"{name}_api_key", f"{name}_base_url", f"{name}_model"}
+        assert wanted <= set(Models.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[x", "cannot be read"),
+        ('[x]\ntitle = "X"\n', "[x] base_url"),
+        ("[x]\nprice = 1\n", "[x] price"),
+    ],
+)
+def test_a_broken_catalogue_is_a_line(tmp_path: Path, text: str, says: str) -> None:
+    """An edited price with a slip in it never starts."""
+    file = tmp_path / "models.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read_catalogue(file)
+    assert says in str(caught.value)

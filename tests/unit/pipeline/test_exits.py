@@ -1,0 +1,90 @@
+"""Exits that the venue does not fill, stops that are moved meanwhile, positions that are gone."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bot.domain.errors import VenueRejected
+from bot.domain.types import ExitReason, Leg, TradingState
+from bot.pipeline.books import Books
+from bot.pipeline.desk import _reservation
+from tests.unit.pipeline.given import BTC, entry, kit, plan, running
+
+
+async def test_an_exit_that_is_refused_waits_longer_each_time() -> None:
+    """Care asks each second; the venue is asked after 1, 2, 4 s and so on."""
+    made = kit()
+    async with running(made):
+        await made.enter()
+        made.venue.fail("submit:exit", *[VenueRejected("post-only")] * 60)
+        for _ in range(30):
+            made.desk.close(BTC, ExitReason.TIME_STOP)
+            await made.play(1_000)
+        assert 9 <= len(made.venue.of_leg(Leg.EXIT)) <= 3 * 7
+
+
+async def test_a_person_does_not_wait_for_the_back_off() -> None:
+    """Close by hand goes at once, whatever was refused a moment ago."""
+    made = kit()
+    async with running(made):
+        await made.enter()
+        made.venue.fail("submit:exit", *[VenueRejected("post-only")] * 9)
+        for _ in range(3):
+            made.desk.close(BTC, ExitReason.TIME_STOP)
+            await made.play(4_000)
+        made.desk.close(BTC, ExitReason.MANUAL)
+        await made.play(500)
+        assert made.books.positions == {}
+
+
+async def test_a_stop_is_not_moved_while_its_exit_is_on_its_way() -> None:
+    """The exit hangs: no new stop is placed beside it."""
+    made = kit()
+    async with running(made):
+        await made.enter()
+        made.venue.gates["submit:exit"] = _gate()
+        made.desk.move_stop(BTC, 99.5)  # queued before the exit, served after it
+        made.desk.close(BTC, ExitReason.MANUAL)
+        await made.play(1_000)
+        made.desk.move_stop(BTC, 99.6)
+        await made.play(1_000)
+        assert made.venue.of_leg(Leg.STOP) == []
+
+
+async def test_a_position_that_is_gone_is_neither_closed_nor_moved_nor_cared_for() -> None:
+    """Each order for it could only be refused; a person must look."""
+    made = kit()
+    async with running(made, made.care.run()):
+        await made.enter()
+        made.venue.positions.clear()
+        for _ in range(3):
+            await made.finish(made.reconcile.step())
+        assert made.books.gone == {BTC}
+        assert made.books.safety.state is TradingState.HALTED
+        sent = len(made.venue.sent)
+        made.desk.close(BTC, ExitReason.MANUAL)
+        made.desk.move_stop(BTC, 99.5)
+        made.price(BTC, 50.0)
+        await made.play(30_000)
+        assert len(made.venue.sent) == sent
+        assert made.reconcile.naked == {}
+
+
+async def test_a_refused_entry_is_no_entry_of_the_hour() -> None:
+    """Nothing traded: neither the cap nor the spacing counts it, after a start neither."""
+    made = kit()
+    async with running(made):
+        cleared = entry()
+        books: Books = made.books
+        books.reserve(cleared.intent.cloid, _reservation(cleared.intent), made.clock.now())
+        assert len(books.entry_times) == 1
+        made.venue.fail("submit", VenueRejected("Insufficient margin"))
+        await made.finish(made.execution.enter(cleared, plan(cleared)))
+        assert not books.entry_times and not books.reservations
+        await made.finish(made.rows.drained())
+        assert (await made.journal.recover()).state["entries"] == []
+
+
+def _gate() -> asyncio.Event:
+
+    return asyncio.Event()
