@@ -6,6 +6,7 @@ no endpoint. A score here is about honesty, not about being right.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -158,7 +159,7 @@ def check(answer: ModelAnswer, brief: Brief) -> Grounds:
     wrong = [fault for cited in answer.evidence if (fault := _fault(cited, brief))]
     quoted = quotations(answer.reasoning, brief)
     known = _numbers(brief)
-    wrong += [f"number {said}" for said in quoted if not _is_known(said, known)]
+    wrong += [f"number {said[:SHOWN]}" for said in quoted if not _is_known(said, known)]
     checked = len(answer.evidence) + len(quoted)
     if not answer.evidence:
         wrong.append("nothing cited")
@@ -220,13 +221,24 @@ def _numbers(brief: Brief) -> tuple[float, ...]:
 def _is_known(said: str, known: tuple[float, ...]) -> bool:
     """Whether a quoted number is one of the brief's, whatever its sign.
 
-    A percentage may stand for a percentage or for a share.
+    A percentage may stand for a percentage or for a share. What reads like a number and is none
+    (a date, a version, digits without end) was measured nowhere.
     """
     figure = re.sub(_PERCENT, "", said)
-    value = abs(float(figure.replace("−", "-").replace(",", "")))
+    value = _figure(figure)
+    if not math.isfinite(value):
+        return False
     near = TOLERANCE * value + SLACK * (value < 1)
     scales = (1.0,) if figure == said else (1.0, 100.0)
     return any(abs(value - abs(number) * scale) <= near for number in known for scale in scales)
+
+
+def _figure(text: str) -> float:
+    """The size of a written number; not a number where it is none."""
+    try:
+        return abs(float(text.replace("−", "-").replace(",", "")))
+    except ValueError:
+        return math.nan
 
 
 def _is_count(said: str) -> bool:

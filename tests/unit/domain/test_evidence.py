@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+from contextlib import suppress
 
-from bot.domain.evidence import READINGS, check, hear, quotations, supports
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.domain.evidence import READINGS, SHOWN, check, hear, quotations, supports
 from bot.domain.model_answer import AnswerError, parse_answer
 from bot.domain.types import Action, Brief, Direction, Fact
-from tests.council import answer
+from tests.council import FIELDS, answer
 
 UP, DOWN, FLAT = Direction.BULLISH, Direction.BEARISH, Direction.NEUTRAL
 BRIEF = Brief(
@@ -59,6 +64,19 @@ def test_an_invented_number_is_found(said: str) -> None:
     score, fabricated = score_of([("5m.rsi", "bullish")], said)
     assert score == 0.5
     assert fabricated.startswith("number ")
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["on 21.11.2026", "at 1.2.3", "worth 1.000.000", "a 61.2.", "1" * 2_000, f"{'9' * 400}.5 %"],
+)
+def test_what_reads_like_a_number_and_is_none_is_an_invention(said: str) -> None:
+    """Dates, versions, digits without end: no fact says so, and no answer is lost over one."""
+    known = said == "a 61.2."  # the end of a sentence is no part of a number
+    score, fabricated = score_of([("5m.rsi", "bullish")], said)
+    assert score == (1.0 if known else 0.5)
+    assert known == (fabricated == "")
+    assert len(fabricated) <= len("number ") + SHOWN
 
 
 @pytest.mark.parametrize(
@@ -151,6 +169,36 @@ def test_a_models_words_are_cleaned_before_anybody_reads_them() -> None:
     )
     assert opinion.reasoning == "up[31mnow"
     assert opinion.red_flags == ("ab",)
+
+
+digits = st.text(alphabet="0123456789.,-+−%٣² e\n", max_size=60)
+words = st.one_of(st.text(max_size=60), digits, digits.map(lambda text: text * 30))
+ANSWERS = st.fixed_dictionaries(
+    {
+        "reasoning": words.map(lambda text: text[:2_000]),
+        "red_flags": st.lists(st.text(max_size=64), max_size=3),
+        "evidence": st.lists(
+            st.fixed_dictionaries(
+                {
+                    "key": st.text(max_size=64) | st.sampled_from([f.key for f in BRIEF.facts]),
+                    "direction": st.sampled_from([side.value for side in Direction]),
+                }
+            ),
+            max_size=4,
+        ),
+    }
+)
+
+
+@given(ANSWERS, st.booleans())
+def test_no_valid_answer_makes_it_raise_anything_else(
+    changed: dict[str, object], ascii_only: bool
+) -> None:
+    """Whatever the words are: an opinion with its score, or the one error of an answer."""
+    text = json.dumps({**FIELDS, **changed}, ensure_ascii=ascii_only)
+    with suppress(AnswerError):
+        score = hear("gpt", text, BRIEF).evidence_score
+        assert score is not None and 0 <= score <= 1
 
 
 def test_a_text_that_is_no_answer_raises() -> None:

@@ -175,6 +175,11 @@ class ModelSeat:
             kind = AbstentionKind(error.kind.value)
             again = kind is AbstentionKind.NOT_JSON
             raise ModelFailure(kind, error.detail, again=again, healthy=True) from error
+        except Exception as error:
+            # A border by design: a text is foreign, and what reading it raises ends one question.
+            log.exception("answer_not_read", seat=self.name, trace_id=attempt.trace_id)
+            detail = f"it cannot be read: {type(error).__name__}"
+            raise ModelFailure(AbstentionKind.SCHEMA, detail, healthy=True) from error
         row = replace(attempt, action=opinion.action.value, confidence=opinion.confidence)
         talk.attempts.append(row)
         return Answered(replace(opinion, attempts=tuple(talk.attempts)), row)

@@ -113,6 +113,32 @@ async def test_what_is_no_json_is_asked_again(text: str) -> None:
     assert table.purse.spent == 2 * COST
 
 
+async def test_an_answer_that_quotes_a_date_is_an_opinion() -> None:
+    """It is held against its score; the vote is not lost."""
+    said = await Table(chat(answer(reasoning="A breakout as on 21.11.2026."))).ask()
+    assert isinstance(said, Opinion)
+    assert said.fabricated == ("number 21.11.2026",)
+
+
+async def test_whatever_reading_an_answer_raises_is_an_abstention_with_its_row(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The call was paid for: its row says so, and the breaker hears that the endpoint lives."""
+
+    def stumbles(*_: object, **__: object) -> Opinion:
+        raise ZeroDivisionError("a fault of ours")
+
+    table = Table(broken(AbstentionKind.TRANSPORT, again=False), GOOD)
+    await table.ask("A-20261121T1200-1")
+    monkeypatch.setattr("bot.adapters.seats.model.seat.hear", stumbles)
+    said = await table.ask()
+    assert isinstance(said, Abstention)
+    assert (said.kind, said.detail) == ("schema", "it cannot be read: ZeroDivisionError")
+    (row,) = said.attempts
+    assert (row.kind, row.cost, row.reserved) == ("schema", COST, ZERO)
+    assert table.seat.view().failures == 0
+
+
 async def test_nothing_is_sent_without_a_budget() -> None:
     """The abstention says what is left, and the line was never used."""
     table = Table(GOOD, spending=limits(decision="0.000001"))
