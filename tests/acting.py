@@ -41,9 +41,10 @@ from bot.pipeline.books import Books
 from bot.pipeline.care import Care
 from bot.pipeline.correlate import Correlations
 from bot.pipeline.desk import Desk, DeskOptions
-from bot.pipeline.execute import Execution, Waits
+from bot.pipeline.execute import Execution
 from bot.pipeline.facts import Fact, Facts
 from bot.pipeline.health import Health
+from bot.pipeline.leave import Waits
 from bot.pipeline.plans import Plan
 from bot.pipeline.reconcile import Cadence, Reconcile
 from bot.pipeline.rows import Rows

@@ -22,11 +22,12 @@ from bot.pipeline.closing import Closing
 from bot.pipeline.correlate import Correlations
 from bot.pipeline.council import Council, CouncilOptions
 from bot.pipeline.desk import Desk
-from bot.pipeline.execute import Execution, Waits
+from bot.pipeline.execute import Execution
 from bot.pipeline.facts import Facts
 from bot.pipeline.health import Health
 from bot.pipeline.keep import CandleKeeper
 from bot.pipeline.kept_answers import KeptAnswers
+from bot.pipeline.leave import Waits
 from bot.pipeline.lookout import Lookout
 from bot.pipeline.policies import Policies, fingerprint
 from bot.pipeline.reconcile import Cadence, Reconcile

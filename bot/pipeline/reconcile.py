@@ -32,9 +32,10 @@ from bot.pipeline.blocks import BlockKind
 from bot.pipeline.books import Books
 from bot.pipeline.compare import Comparison
 from bot.pipeline.desk import Desk
-from bot.pipeline.execute import NO_ANSWER, Execution
+from bot.pipeline.execute import Execution
 from bot.pipeline.facts import Facts
 from bot.pipeline.health import Health
+from bot.pipeline.leave import NO_ANSWER
 from bot.pipeline.recover import FILL_OVERLAP_MS, IN_DOUBT
 from bot.ports import Clock, Venue
 

@@ -37,9 +37,10 @@ from bot.pipeline.care import Care
 from bot.pipeline.correlate import Correlations
 from bot.pipeline.decide import Look, settle
 from bot.pipeline.desk import Desk, DeskOptions, Offer
-from bot.pipeline.execute import Execution, Waits
+from bot.pipeline.execute import Execution
 from bot.pipeline.facts import Fact, Facts
 from bot.pipeline.health import Health
+from bot.pipeline.leave import Waits
 from bot.pipeline.plans import Plan
 from bot.pipeline.policies import Policies
 from bot.pipeline.reconcile import Cadence, Reconcile

@@ -1,0 +1,208 @@
+"""How a position is left: one reduce-only order after another, each to its proven end.
+
+Owns sending what only reduces, asking after it, and the ladder of an exit; decides neither
+whether nor why. Such an order may be sent again after asking, since it cannot grow a position
+(spec 05, "The desk").
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import MutableMapping
+from dataclasses import dataclass, replace
+
+import structlog
+
+from bot.domain import orders as life
+from bot.domain.errors import AmbiguousOutcome, TransientError, VenueRejected
+from bot.domain.instrument import Instrument
+from bot.domain.risk import clear_exit
+from bot.domain.sizing import EXIT_SLIPPAGE, reduce
+from bot.domain.types import (
+    Cleared,
+    ExitReason,
+    Intent,
+    Leg,
+    Market,
+    Order,
+    OrderStatus,
+    Position,
+    Symbol,
+)
+from bot.pipeline.books import Books
+from bot.pipeline.facts import Facts
+from bot.ports import Clock, Feed, Venue
+
+log = structlog.get_logger(__name__)
+
+NO_ANSWER = (TransientError, VenueRejected, AmbiguousOutcome)  # of a question: nothing is known
+
+# Its words for rules that are no longer those we know: szDecimals or the tick have changed.
+RULES = ("invalid size", "tick size", "invalid price")
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Machine seconds (spec 05, "The desk", "Protection on Hyperliquid")."""
+
+    fill_seen_s: float = 2.0  # an answered fill that the stream has not told
+    stop_seen_s: float = 2.0  # a stop that is not seen resting
+    ask_after_s: float = 2.0  # an exit without an answer
+    entry_life_ms: int = 8_000  # expiresAfter of an entry
+    emergency_stop_frac: float = 0.02  # stop of a position of ours whose plan is lost
+
+
+class Leaving:
+    """Sends exits and whatever else only reduces."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        books: Books,
+        feed: Feed,
+        clock: Clock,
+        facts: Facts,
+        instruments: MutableMapping[Symbol, Instrument],
+        waits: Waits,
+    ) -> None:
+        self._venue = venue
+        self._books = books
+        self._feed = feed
+        self._clock = clock
+        self._facts = facts
+        self._instruments = instruments
+        self.waits = waits
+        self.doubt = asyncio.Event()  # something must be asked at once
+        self.refusals: dict[Symbol, str] = {}  # the venue's last words on an order that reduces
+
+    async def fetch_fills(self) -> None:
+        """Ask for fills since the last one known; a failed question leaves doubt."""
+        try:
+            fills = await self._venue.fills_since(self._books.fills_from)
+        except NO_ANSWER as error:
+            log.warning("fills_not_fetched", error=str(error))
+            self.doubt.set()
+            return
+        for fill in fills:
+            self._books.filled(fill)
+
+    async def cancel(self, order: Order) -> None:
+        """Cancel one order of ours; gone already counts as done."""
+        try:
+            gone = await self._venue.cancel(order.symbol, order.cloid)
+        except NO_ANSWER as error:
+            log.warning("cancel_failed", cloid=order.cloid, error=str(error))
+            self.doubt.set()
+            return
+        current = self._books.orders.get(order.cloid, order)
+        if gone and not current.status.terminal:
+            self._books.follow_up((life.cancelled(current, self._clock.now(), "cancelled by us"),))
+
+    # --- exits --------------------------------------------------------------------------
+
+    async def leave(self, symbol: Symbol, reason: ExitReason) -> bool:
+        """Close a position by the ladder of slippage bounds; whether it is flat."""
+        books = self._books
+
+        def flat() -> bool:
+            return symbol not in books.positions
+
+        for slippage in EXIT_SLIPPAGE:
+            position = books.positions.get(symbol)
+            if position is None:
+                return True
+            market = self._feed.market(symbol) or await self._price_asked(symbol)
+            attempt = books.next_attempt(position.trace_id, Leg.EXIT)
+            instrument = self._instruments[symbol]
+            intent = reduce(position, market, instrument, reason, attempt, slippage)
+            order = await self._send_reducing(intent, position)
+            if order is not None:
+                await self._fills_told(order)
+            elif any(words in self.refusals.get(symbol, "").lower() for words in RULES):
+                await self._renew_rules()
+        return flat()
+
+    async def _price_asked(self, symbol: Symbol) -> Market | None:
+        """A price that no stream has told; without any, the exit goes by the entry price."""
+        try:
+            market = (await self._feed.markets()).get(symbol)
+        except NO_ANSWER as error:
+            log.warning("price_not_asked", symbol=symbol, error=str(error))
+            market = None
+        if market is None:
+            log.error("exit_without_price", symbol=symbol, action="measured from the entry price")
+        return market
+
+    async def _renew_rules(self) -> None:
+        """Ask for lots and ticks anew: the venue refuses what the known ones allow."""
+        try:
+            self._instruments.update(await self._feed.instruments())
+        except NO_ANSWER as error:
+            log.warning("rules_not_renewed", error=str(error))
+
+    def delisted(self) -> tuple[Symbol, ...]:
+        """Symbols that the venue has taken off its list."""
+        return tuple(sorted(s for s, rules in self._instruments.items() if rules.delisted))
+
+    async def _fills_told(self, order: Order) -> None:
+        """Wait for the fills of an exit that has traded; when the stream is late, ask."""
+        books, cloid = self._books, order.cloid
+
+        def told() -> bool:
+            return order.symbol not in books.positions or life.counted(books.orders[cloid])
+
+        if not await books.pulse.until(told, self.waits.fill_seen_s):
+            await self.fetch_fills()
+
+    async def _send_reducing(self, intent: Intent, position: Position) -> Order | None:
+        """Send one reduce-only order; None when it provably does not stand."""
+        cleared = clear_exit(intent, position.signed)
+        if not isinstance(cleared, Cleared):
+            log.warning("exit_refused", symbol=intent.symbol, checks=str(cleared.failed))
+            return None
+        orders = self._fresh(cleared.intent)
+        await self._books.write_soon(orders)
+        cloid = cleared.intent.cloid
+        now = self._clock.now()
+        try:
+            acks = await self._venue.submit(cleared)
+        except (VenueRejected, TransientError) as error:
+            self._exit_refused(intent, str(error))
+            self._books.follow_up((life.rejected(self._books.orders[cloid], str(error), now),))
+            return None
+        except AmbiguousOutcome as error:
+            log.error("exit_unknown", leg=intent.leg.value, symbol=intent.symbol, error=str(error))
+            doubtful = life.unknown(self._books.orders[cloid], now)
+            expires = self._clock.wall() + self.waits.entry_life_ms  # it was signed before now
+            self._books.follow_up((replace(doubtful, expires_at=expires),))
+            await self._clock.pause(self.waits.ask_after_s)
+            return await self._ask(self._books.orders[cloid])
+        for ack in acks:
+            self._books.follow_up((life.acked(self._books.orders[ack.cloid], ack, now),))
+        order = self._books.orders[cloid]
+        if order.status is OrderStatus.REJECTED:
+            self._exit_refused(intent, ", ".join(ack.error for ack in acks))
+            return None
+        return order
+
+    def _exit_refused(self, intent: Intent, why: str) -> None:
+        log.warning("exit_rejected", leg=intent.leg.value, symbol=intent.symbol, why=why)
+        self.refusals[intent.symbol] = why
+
+    async def _ask(self, order: Order) -> Order | None:
+        """Ask what became of a reduce-only order; None when the venue does not know it."""
+        try:
+            told = await self._venue.order_status(order.symbol, order.cloid)
+        except NO_ANSWER as error:
+            log.warning("order_not_asked", cloid=order.cloid, error=str(error))
+            self.doubt.set()
+            return None
+        if told is None:
+            return None
+        self._books.told(told)
+        return self._books.orders[order.cloid]
+
+    def _fresh(self, intent: Intent) -> tuple[Order, ...]:
+        expires = self._clock.wall() + self.waits.entry_life_ms
+        made = life.new_orders(intent, self._clock.now())
+        return tuple(replace(o, expires_at=expires) for o in made)
