@@ -199,6 +199,7 @@ class _Daemon:
         add(Service("heartbeat", self._heartbeat, critical=False))
         add(Service("loop_lag", self._lag.run, critical=False))
         add(Service("heap", Heap().run, critical=False))
+        add(Service("health", self.view.watched.watch, critical=False))
         add(Service("keeping", self._keeping().run, critical=False))
         if parts.store.lock is not None:
             held = partial(parts.store.lock.run, self._clock)

@@ -15,8 +15,9 @@ import structlog
 
 from bot.app.breaker_view import breaker_metrics, breaker_status, breakers_now
 from bot.app.curve import EquityCurve
+from bot.app.health import DaemonHealth
 from bot.app.keeping import Keeping
-from bot.app.model_view import model_components, model_metrics, models_now
+from bot.app.model_view import model_metrics, models_now
 from bot.app.page import PageFigures
 from bot.app.parts import Parts
 from bot.app.quarantine_view import not_in_step
@@ -28,13 +29,12 @@ from bot.domain.types import ZERO, Ms, Position, Symbol, Timeframe, TradingState
 from bot.pipeline.account_view import account_view
 from bot.pipeline.facts import Fact
 from bot.runtime.logs import error_count
-from bot.runtime.resources import ResourceMeter
+from bot.runtime.resources import DiskMeter, ResourceMeter
 from bot.runtime.supervisor import Condition, Supervisor
 from bot.web.server import WebServer
-from bot.web.view import Component, Health, HealthState, Readiness
+from bot.web.view import Health, HealthState, Readiness
 
 DAY_MS = 86_400_000
-STALE_RECONCILE_S = 120.0
 ROWS_WAIT_S = 0.5  # machine time; rows take milliseconds unless the database is away
 
 
@@ -70,12 +70,23 @@ class DaemonView(RecordedTraces):
         self._started = parts.world.clock.wall()
         self._curve = EquityCurve(parts.store)
         self._page = PageFigures(parts, supervisor, meter, warnings)
+        disk = DiskMeter(parts.settings.general.data_dir)
+        self.watched = DaemonHealth(parts, supervisor, disk)
         self._facts: Counter[str] = Counter()
         self._last_cycle: Mapping[str, object] = {}
-        self.phase = Phase.STARTING
+        self._phase = Phase.STARTING
         self.web: WebServer | None = None
         self.keeping: Keeping | None = None
         parts.facts.listen(self._count)
+
+    @property
+    def phase(self) -> Phase:
+        return self._phase
+
+    @phase.setter
+    def phase(self, phase: Phase) -> None:
+        self._phase = phase
+        self.watched.expect_cycles(phase is Phase.RUNNING)
 
     def _count(self, fact: Fact) -> None:
         self._facts[fact.name] += 1
@@ -100,15 +111,7 @@ class DaemonView(RecordedTraces):
         return Readiness(ready, self.phase.value, waiting)
 
     def health(self) -> Health:
-        parts = self._parts
-        components = (
-            self._database(),
-            self._venue(),
-            self._market_data(),
-            self._reconciled(),
-            self._services(),
-            *model_components(parts.models),
-        )
+        components = self.watched.components()
         worst = HealthState.OK
         for state in (HealthState.DEGRADED, HealthState.FAILING):
             if any(component.state is state for component in components):
@@ -116,53 +119,10 @@ class DaemonView(RecordedTraces):
         return Health(
             status=worst,
             components=components,
-            uptime_s=round((parts.world.clock.wall() - self._started) / 1000, 1),
+            uptime_s=round((self._parts.world.clock.wall() - self._started) / 1000, 1),
             version=self._version,
-            mode=parts.settings.general.mode,
+            mode=self._parts.settings.general.mode,
         )
-
-    def _database(self) -> Component:
-        backlog = self._parts.store.traces.backlog()
-        if self._parts.rows.away:
-            waiting = self._parts.rows.backlog
-            return Component("database", HealthState.FAILING, f"away; {waiting} money rows wait")
-        return Component("database", HealthState.OK, f"{backlog} traces queued")
-
-    def _venue(self) -> Component:
-        if self._parts.hyperliquid.venue.healthy():
-            return Component("venue", HealthState.OK)
-        state = HealthState.DEGRADED if self.phase is Phase.RUNNING else HealthState.FAILING
-        return Component("venue", state, "stream or requests do not work now")
-
-    def _market_data(self) -> Component:
-        limit = self._parts.policies.limits.max_mark_age_s
-        feed = self._parts.hyperliquid.feed
-        symbols = self._parts.scan.universe.symbols
-        stale = [symbol for symbol in symbols if feed.confirmed_age_s(symbol) > limit]
-        if not stale:
-            return Component("market_data", HealthState.OK, f"{len(symbols)} symbols")
-        detail = f"{len(stale)} of {len(symbols)} symbols older than {limit:g} s: {stale[0]} …"
-        return Component("market_data", HealthState.DEGRADED, detail)
-
-    def _reconciled(self) -> Component:
-        at = self._parts.reconcile.last_at
-        if at is None:
-            return Component("reconciliation", HealthState.DEGRADED, "not done yet")
-        age = self._parts.world.clock.monotonic() - at
-        lockstep = self._parts.world.lockstep is not None
-        late = age > STALE_RECONCILE_S and not lockstep
-        state = HealthState.DEGRADED if late else HealthState.OK
-        return Component("reconciliation", state, f"{age:.0f} s ago")
-
-    def _services(self) -> Component:
-        given_up = [
-            state.name
-            for state in self._supervisor.states().values()
-            if state.condition is Condition.GIVEN_UP
-        ]
-        if given_up:
-            return Component("services", HealthState.DEGRADED, f"given up: {', '.join(given_up)}")
-        return Component("services", HealthState.OK)
 
     # --- status --------------------------------------------------------------------------
 

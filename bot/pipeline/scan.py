@@ -100,7 +100,7 @@ class Scan:
         self._clock = clock
         self._policy = policy
         self._timeframes = timeframes  # decision first
-        self._interval_ms = interval_ms
+        self.interval_ms = interval_ms
         self._settle_ms = settle_ms
         self._instruments = instruments  # kept up to date for everyone who shares it
         self._held = held
@@ -113,7 +113,7 @@ class Scan:
         length = self._timeframes[0].ms
         since_close = (now - self._settle_ms) % length
         next_close = now + (length - since_close)
-        return Ms(min(now + self._interval_ms, next_close))
+        return Ms(min(now + self.interval_ms, next_close))
 
     async def due(self) -> tuple[Symbol, ...]:
         """Sleep until the next cycle is due, then give its symbols."""

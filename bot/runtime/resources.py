@@ -6,6 +6,7 @@ Refuses to judge them.
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 from bisect import bisect_left
 from collections import deque
@@ -91,6 +92,21 @@ class LoopLag:
         """Samples since the start by upper bound in ms."""
         names = (*(str(bound) for bound in BOUNDS_MS), "more")
         return dict(zip(names, self._counts, strict=True))
+
+
+class DiskMeter:
+    """How much room the folder of the data has; asked now and then, read at any time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.free_mb: float | None = None  # before the first look, or where it cannot be told
+
+    def look(self) -> None:
+        """Ask the file system; it may hang, so never on the loop."""
+        try:
+            self.free_mb = round(shutil.disk_usage(self.folder).free / 1e6, 1)
+        except OSError:
+            self.free_mb = None
 
 
 class ResourceMeter:

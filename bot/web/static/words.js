@@ -122,6 +122,8 @@ const COMPONENTS = {
   venue: "Venue",
   market_data: "Market data",
   reconciliation: "Agreement with the venue",
+  scheduler: "Scan",
+  disk: "Disk",
   services: "Services",
 };
 export const component = (name) => COMPONENTS[name] ?? said(name);

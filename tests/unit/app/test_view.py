@@ -124,6 +124,8 @@ async def test_health_is_ok_when_everything_works() -> None:
         "venue",
         "market_data",
         "reconciliation",
+        "scheduler",
+        "disk",
         "services",
     }
     read(view.health())
