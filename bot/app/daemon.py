@@ -299,7 +299,7 @@ class _Daemon:
         parts.desk.stop_entries("the candles are played")
         books, code = parts.books, 0
         for _ in range(END_ROUNDS):
-            if not books.reservations and not books.positions.keys() - books.gone:
+            if not books.reservations and not books.positions.keys() - books.gone - books.dust:
                 break
             with self._clock.busy():
                 parts.desk.flatten(ExitReason.END_OF_DATA)

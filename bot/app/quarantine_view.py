@@ -38,5 +38,6 @@ def reconciliation_of(parts: Parts) -> Mapping[str, object]:
         "foreign_orders": reconcile.foreign_orders,
         "foreign_positions": sorted(s for s in there if s not in books.positions),
         "gone": sorted(books.gone),
+        "dust": sorted(books.dust),
         "without_stop": sorted(reconcile.naked),
     }

@@ -28,6 +28,7 @@ class BlockKind(StrEnum):
     POSITION_DRIFT = "position_drift"  # the same
     NOT_FOLDED = "not_folded"  # a fill that fits no position: until a restart
     MARKET_SHUT = "market_shut"  # the venue refused an entry for the market's sake: for a while
+    DUST = "dust"  # less than a lot is held: until it is gone, or a lot is less
     DELISTED = "delisted"  # until the venue lists it again
     OTHER = "other"  # until lifted by whoever put it
 

@@ -94,6 +94,7 @@ class Books(OrderShelf):
         self.funding_from = Ms(0)
         self.in_doubt = False  # a fill came that is not ours, or fits only after another one
         self.gone: set[Symbol] = set()  # held by the books, not by the venue
+        self.dust: set[Symbol] = set()  # held, and less than a lot
         self.last_funding_at = Ms(0)
         self.last_fill_at = Ms(0)  # the newest fill that was folded
         self.fill_keys: RecentKeys[FillKey] = RecentKeys()
@@ -106,6 +107,10 @@ class Books(OrderShelf):
         """Symbols that are held, or will be if an entry on its way fills."""
         reserved = (taken.symbol for taken in self.reservations.values())
         return tuple(dict.fromkeys((*self.positions, *reserved)))
+
+    def beyond_orders(self, symbol: Symbol) -> bool:
+        """Whether no order could do anything for what we hold: each would be refused."""
+        return symbol in self.gone or symbol in self.dust
 
     def marks(self) -> dict[Symbol, Decimal]:
         """Mark prices of the open positions; the entry price where none came yet."""

@@ -72,7 +72,7 @@ class Care:
         guard, market = self._books.guards.get(symbol), self._feed.market(symbol)
         if guard is None or market is None or symbol not in self._books.positions:
             return
-        if symbol in self._books.gone:
+        if self._books.beyond_orders(symbol):
             return
         plan = self._books.plans.get(symbol)
         guard, step = next_step(

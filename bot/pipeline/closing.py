@@ -122,7 +122,7 @@ class Closing:
 
     def _hopeful(self, symbol: Symbol, tries: int) -> bool:
         """Whether it can still end within the limit: it is worked on, or may be tried again."""
-        if symbol in self._books.gone:
+        if self._books.beyond_orders(symbol):
             return False
         unknown = symbol not in self._books.positions
         return unknown or tries < TRIES or self._desk.leaves(symbol)
@@ -151,6 +151,8 @@ class Closing:
     def _why_open(self, symbol: Symbol, held: Position) -> str:
         if symbol in self._books.gone:
             return "the venue holds nothing of it and no fill says why: look at the venue"
+        if symbol in self._books.dust:
+            return "it is less than a lot, so the venue takes no order for it: close it there"
         if self._feed.market(symbol) is None:
             return "no price of it is known, so no order can be priced"
         last = self._last_exit(held)

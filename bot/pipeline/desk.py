@@ -143,7 +143,7 @@ class Desk:
     def close(self, symbol: Symbol, reason: ExitReason) -> None:
         """Queue the exit of a position; asked twice, it is sent once."""
         books = self._books
-        if symbol in self._leaving or symbol in books.gone or symbol not in books.positions:
+        if symbol in self._leaving or symbol not in books.positions or books.beyond_orders(symbol):
             return
         if reason not in BY_HAND and self._clock.monotonic() < self._again.get(symbol, (0, 0.0))[1]:
             return  # refused a moment ago: each rung of the ladder costs a request
@@ -152,8 +152,8 @@ class Desk:
 
     def move_stop(self, symbol: Symbol, price: float) -> None:
         """Queue a new price for a position's stop; the newest wins."""
-        gone = symbol in self._books.gone or symbol not in self._books.positions
-        if gone or symbol in self._moving:
+        held = symbol in self._books.positions and not self._books.beyond_orders(symbol)
+        if not held or symbol in self._moving:
             return
         self._moves[symbol] = price
         self._wake()

@@ -153,7 +153,7 @@ class Execution(Leaving):
 
     async def defend(self, symbol: Symbol) -> None:
         """Give a position its stop (and target); where that fails, close it."""
-        if symbol not in self._books.positions:
+        if symbol not in self._books.positions or self._books.beyond_orders(symbol):
             return
         if await self.protect(symbol):
             return

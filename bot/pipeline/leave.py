@@ -30,6 +30,7 @@ from bot.domain.types import (
     Symbol,
 )
 from bot.pipeline.books import Books
+from bot.pipeline.dust import is_dust
 from bot.pipeline.facts import Facts
 from bot.ports import Clock, Feed, Venue
 
@@ -111,6 +112,8 @@ class Leaving:
             position = books.positions.get(symbol)
             if position is None:
                 return True
+            if is_dust(books, symbol, self._instruments[symbol].lot):
+                return False
             market = self._feed.market(symbol) or await self._price_asked(symbol)
             attempt = books.next_attempt(position.trace_id, Leg.EXIT)
             instrument = self._instruments[symbol]
@@ -139,6 +142,13 @@ class Leaving:
             self._instruments.update(await self._feed.instruments())
         except NO_ANSWER as error:
             log.warning("rules_not_renewed", error=str(error))
+
+    def look_for_dust(self) -> None:
+        """Park positions that are less than a lot, and take up those that no longer are."""
+        for symbol in (*self._books.positions, *sorted(self._books.dust)):
+            rules = self._instruments.get(symbol)
+            if rules is not None:
+                is_dust(self._books, symbol, rules.lot)
 
     def delisted(self) -> tuple[Symbol, ...]:
         """Symbols that the venue has taken off its list."""

@@ -163,6 +163,7 @@ class Reconcile:
         await self._settle_absent(resting)
         self._unblock_settled()
         self._unblock_markets()
+        self._execution.look_for_dust()
         if self.comparison.positions(account, standing):
             self._execution.doubt.set()
         self.comparison.balance(account)
@@ -277,7 +278,7 @@ class Reconcile:
     def _prove_stops(self, account: Account) -> None:
         """Every position of ours has a resting stop at the venue, or gets one, or is closed."""
         for symbol, position in self._books.positions.items():
-            if symbol in self._books.gone:
+            if self._books.beyond_orders(symbol):
                 continue
             there = account.positions.get(symbol)
             liquidation = there.liquidation_price if there is not None else None

@@ -188,3 +188,33 @@ async def test_rules_that_drift_are_asked_anew_when_the_venue_refuses_ours(tmp_p
         assert half.instruments[ETH].max_leverage == 2
         assert half.books.positions[ETH].quantity < half.instruments[ETH].lot
         assert half.stops(), "what is less than a lot stays guarded"
+
+
+async def test_less_than_a_lot_is_parked_and_costs_no_more_actions(tmp_path: Path) -> None:
+    """szDecimals fell: an hour of market time in which care wants out, without an order."""
+    async with acting(tmp_path) as half:
+        await half.enter(usd=100)
+        half.faults({"kind": "meta_drift", "coin": "ETH", "size_decimals": 0})
+        await half.play(6)
+        half.desk.close(ETH, ExitReason.TIME_STOP)
+        await half.play(30)
+        (block,) = half.books.safety.blocks.of(ETH)
+        assert block.kind is BlockKind.DUST
+        sent = half.hyperliquid.venue.actions_sent
+        assert sent <= 5, "the entry with its legs, its leverage, and one exit"
+        for _ in range(360):
+            half.desk.close(ETH, ExitReason.TIME_STOP)
+            half.desk.close(ETH, ExitReason.MANUAL)
+            half.desk.move_stop(ETH, 2_950.0)
+            half.desk.defend(ETH)
+            await half.play(10)
+        assert half.hyperliquid.venue.actions_sent == sent
+        assert half.names().count("symbol_blocked") == 1
+        assert half.stops(), "what rests stays"
+        half.faults({"kind": "meta_drift", "coin": "ETH", "size_decimals": 4})
+        await half.play(6)
+        half.instruments.update(await half.hyperliquid.feed.instruments())  # as each scan does
+        await half.play(40)
+        assert not half.books.safety.blocked
+        assert half.books.positions == {}, "care's time stop comes through"
+        await half.in_order()
