@@ -19,6 +19,7 @@ from benchmarks.figures import Figure, say, tell
 from benchmarks.lag import Histogram
 from bot.domain.types import Abstention, Opinion, Position, Question, Side, Symbol, TraceId
 from bot.pipeline.council import CouncilOptions
+from bot.ports import Told, untold
 from bot.runtime.clock import ManualClock, SystemClock
 from tests.council import FakeModel, template
 from tests.judgement import FixedRule
@@ -39,9 +40,9 @@ STEP_MS = 1_000  # between two candles: each is new, none is stale
 class Slow(FakeModel):
     """A model that takes a second."""
 
-    async def ask(self, question: Question) -> Opinion | Abstention:
+    async def ask(self, question: Question, tell: Told = untold) -> Opinion | Abstention:
         await asyncio.sleep(MODEL_S)
-        return await super().ask(question)
+        return await super().ask(question, tell)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

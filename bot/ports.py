@@ -18,6 +18,7 @@ from bot.domain.instrument import Instrument
 from bot.domain.types import (
     Abstention,
     Account,
+    Attempt,
     Bars,
     Cleared,
     Cloid,
@@ -170,6 +171,13 @@ class Venue(Protocol):
         ...
 
 
+Told = Callable[[Attempt], None]
+
+
+def untold(attempt: Attempt) -> None:
+    """For who does not ask what asking comes to."""
+
+
 class Seat(Protocol):
     """One voice of the council."""
 
@@ -187,8 +195,11 @@ class Seat(Protocol):
         """What one answer costs at most, in USD, by today's prices; asks nobody."""
         ...
 
-    async def ask(self, question: Question) -> Opinion | Abstention:
+    async def ask(self, question: Question, tell: Told = untold) -> Opinion | Abstention:
         """Answer one question; every failure is an Abstention, never an exception.
+
+        `tell` hears of each attempt before it leaves, at its reserve, and again when it ended:
+        whoever stops waiting knows what stands.
 
         An Opinion of a model is `bot.domain.evidence.hear` of its text. The caller goes on
         without the answer at its own deadline and may cancel it some time later.

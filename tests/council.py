@@ -14,7 +14,7 @@ from pathlib import Path
 from bot.domain.evidence import hear
 from bot.domain.prompt import Template, template_of
 from bot.domain.types import Abstention, Opinion, Question
-from bot.ports import StoredAnswer
+from bot.ports import StoredAnswer, Told, untold
 
 ROOT = Path(__file__).parents[1]
 PROMPT = "council-v1"
@@ -62,7 +62,7 @@ class FakeModel:
     def cost_of(self, question: Question) -> Decimal:
         return self.cost
 
-    async def ask(self, question: Question) -> Opinion | Abstention:
+    async def ask(self, question: Question, tell: Told = untold) -> Opinion | Abstention:
         self.questions.append(question)
         try:
             if self.gate is not None:

@@ -33,7 +33,7 @@ from bot.domain.types import (
     TraceId,
     Trade,
 )
-from bot.ports import Changes, Recovered, TraceRecord
+from bot.ports import Changes, Recovered, Told, TraceRecord, untold
 
 Row = tuple[int, float, float, float, float, float]
 
@@ -247,7 +247,7 @@ class FakeSeat:
     def cost_of(self, question: Question) -> Decimal:
         return self.cost
 
-    async def ask(self, question: Question) -> Opinion | Abstention:
+    async def ask(self, question: Question, tell: Told = untold) -> Opinion | Abstention:
         self.questions.append(question)
         if self.gate is not None:
             await self.gate.wait()

@@ -45,7 +45,7 @@ def digest(record: TraceRecord) -> Plain:
         "why": str(signal.get("why", "")),
         "score": {"total": record.score, "parts": _rows(_at(body, "score"), "parts")},
         "flags": [dict(flag) for flag in _list(body.get("flags"))],
-        "council": _council(_at(body, "decision"), str(_at(body, "prompt").get("version", ""))),
+        "council": _council(body),
         "gates": gates,
         "nearest_miss": nearest_miss(
             [check for gate in gates for check in gate["checks"]], record.score
@@ -101,33 +101,37 @@ def _gate(name: str, verdict: Mapping[str, Any]) -> Plain | None:
     return {"gate": name, "ok": all(check["ok"] for check in checks), "checks": checks}
 
 
-def _council(decision: Mapping[str, Any], prompt: str) -> Plain | None:
+def _council(body: Mapping[str, Any]) -> Plain | None:
+    """The vote; what came too late stands beside it and counted for nothing."""
+    decision = _at(body, "decision")
     if not decision:
         return None
     opinions, silent = _rows(decision, "opinions"), _rows(decision, "abstentions")
+    late = [{**_voice(_at(row, "voice")), "after_s": row["after_s"]} for row in _rows(body, "late")]
     return {
         "action": decision.get("action"),
         "confidence": decision.get("confidence"),
         "why": decision.get("why", ""),
         "stand_in": bool(decision.get("stand_in", False)),
-        "prompt": prompt,
+        "prompt": str(_at(body, "prompt").get("version", "")),
         "opinions": [_voice(one) for one in opinions],
         "abstentions": [_voice(one) for one in silent],
+        "late": late,
     }
 
 
-def _voice(row: Plain) -> Plain:
+def _voice(row: Mapping[str, Any]) -> Plain:
     """One seat's word with what it took; its text and attempts stay in the trace."""
     attempts = _list(row.get("attempts"))
     shown = {name: value for name, value in row.items() if name not in ("attempts", "text")}
-    cost = sum((_usd(a.get("cost")) + _usd(a.get("reserved")) for a in attempts), Decimal(0))
     models = [str(attempt["model"]) for attempt in attempts if attempt.get("model")]
     return {
         **shown,
         "model": models[-1] if models else "",
         "tries": len(attempts),
         "ms": round(sum(_number(a.get("latency_ms")) or 0.0 for a in attempts), 1),
-        "cost_usd": str(cost),
+        "cost_usd": str(sum((_usd(a.get("cost")) for a in attempts), Decimal(0))),
+        "reserved_usd": str(sum((_usd(a.get("reserved")) for a in attempts), Decimal(0))),
     }
 
 

@@ -179,6 +179,7 @@ def _thinking(
         policies=policies,
         expiry_s=settings.gates.approval_expiry_seconds,
         enter=acting.desk.offer,
+        spent=models.purse.of_decision,
     )
     council = Council(
         clock=world.clock,

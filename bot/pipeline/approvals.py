@@ -10,6 +10,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import cast
 
 import structlog
@@ -26,7 +27,7 @@ from bot.domain.answer import (
     confirmed,
 )
 from bot.domain.reasons import Stage
-from bot.domain.types import Ms, Symbol
+from bot.domain.types import Ms, Symbol, TraceId
 from bot.pipeline.asking import Asking, card_of, ident_of
 from bot.pipeline.decide import moved_r
 from bot.pipeline.desk import Offer
@@ -64,8 +65,12 @@ class Approvals:
         policies: Policies,
         expiry_s: float,
         enter: Callable[[Offer], None],
+        spent: Callable[[TraceId], Decimal],
     ) -> None:
-        """`enter` takes what needs nobody, or has its yes: the desk. `expiry_s`: machine time."""
+        """`enter` takes what needs nobody, or has its yes: the desk. `expiry_s`: machine time.
+
+        `spent`: USD that stand in the books for asking the models about a decision.
+        """
         self._clock = clock
         self._feed = feed
         self._traces = traces
@@ -73,6 +78,7 @@ class Approvals:
         self._policies = policies
         self._expiry_s = expiry_s
         self._enter = enter
+        self._spent = spent
         self._pending: OrderedDict[str, _Pending] = OrderedDict()
         self._answered: OrderedDict[str, Answer] = OrderedDict()
         self._newest: dict[Symbol, Ms] = {}  # bar closes of symbols that wait
@@ -101,10 +107,13 @@ class Approvals:
         """The cards of what may be decided now, oldest first."""
         now = self._clock.monotonic()
         return tuple(
-            card_of(p.asking, p.offer.trail.id, p.ident, p.asked_at, p.deadline - now)
-            for p in self._pending.values()
-            if p.deadline > now
+            self._card(p, p.deadline - now) for p in self._pending.values() if p.deadline > now
         )
+
+    def _card(self, pending: _Pending, left_s: float) -> Card:
+        trace = pending.offer.trail.id
+        spent = self._spent(trace)
+        return card_of(pending.asking, trace, pending.ident, pending.asked_at, left_s, spent)
 
     def approve(self, ident: str, by: str) -> Answer | Denied:
         """Take a yes, once; refused when it is too late or the price has moved too far."""

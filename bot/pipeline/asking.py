@@ -13,7 +13,7 @@ from bot.domain import canonical
 from bot.domain.answer import Card, Voice
 from bot.domain.instrument import Instrument
 from bot.domain.sizing import TAKER_FEE, exact, liquidation_at_entry, reward_to_risk
-from bot.domain.types import ZERO, Approved, Decision, Intent, Ms, TraceId
+from bot.domain.types import Approved, Decision, Intent, Ms, TraceId
 from bot.pipeline.decide import Thought
 
 ID_DIGITS = 16  # 64 bits: a hash of what is shown, not a secret; the token decides who may answer
@@ -43,8 +43,18 @@ def ident_of(asking: Asking, trace_id: TraceId) -> str:
     return hashlib.sha256(canonical.dumps(about)).hexdigest()[:ID_DIGITS]
 
 
-def card_of(asking: Asking, trace_id: TraceId, ident: str, asked_at: Ms, left_s: float) -> Card:
-    """What a person sees; money from the preview, which reserves nothing."""
+def card_of(
+    asking: Asking,
+    trace_id: TraceId,
+    ident: str,
+    asked_at: Ms,
+    left_s: float,
+    council_usd: Decimal,
+) -> Card:
+    """What a person sees; money from the preview, which reserves nothing.
+
+    `council_usd`: what stands in the books for asking the models about this decision, now.
+    """
     thought, intent, decision = asking.thought, asking.preview, asking.decision
     signal, price = thought.proposal.signal, intent.reference
     stop = intent.stop if intent.stop is not None else price
@@ -74,7 +84,7 @@ def card_of(asking: Asking, trace_id: TraceId, ident: str, asked_at: Ms, left_s:
         liquidation_price=liquidation,
         liquidation_frac=_distance(price, liquidation),
         fees_usd=2 * exact(TAKER_FEE) * intent.notional,
-        council_usd=_council_cost(decision),
+        council_usd=council_usd,
         voices=_voices(decision),
         flags=tuple(flag.code for flag in thought.flags),
         asked_at=asked_at,
@@ -90,13 +100,6 @@ def _gain(intent: Intent) -> Decimal | None:
 
 def _distance(price: Decimal, other: Decimal | None) -> float | None:
     return round(float(abs(price - other) / price), 5) if other is not None else None
-
-
-def _council_cost(decision: Decision) -> Decimal:
-    """What the models' answers cost, and what is reserved for those that did not come."""
-    heard = [attempt for one in decision.opinions for attempt in one.attempts]
-    silent = [attempt for one in decision.abstentions for attempt in one.attempts]
-    return sum((attempt.stands_at for attempt in (*heard, *silent)), ZERO)
 
 
 def _voices(decision: Decision) -> tuple[Voice, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 import structlog
@@ -23,6 +23,7 @@ from bot.domain.types import (
     ZERO,
     Abstention,
     AbstentionKind,
+    Attempt,
     Ms,
     Opinion,
     Question,
@@ -59,12 +60,28 @@ class Heard:
     abstentions: tuple[Abstention, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Late:
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """One question to one seat, and what asking it has come to so far."""
+
     seat: Seat
     question: Question
     trail: Trail
-    asked_s: float
+    since: float  # machine time
+    given_up: bool = False
+    attempts: dict[int, Attempt] = field(default_factory=dict)
+
+    def tell(self, attempt: Attempt) -> None:
+        """Hear of an attempt, at its reserve and again when it ended."""
+        self.attempts[attempt.number] = _lean(attempt, RAW_IN_TRACE)
+
+    def silent(self, detail: str) -> Abstention:
+        """No answer, with every attempt as it stands; an open one at its reserve."""
+        kind = AbstentionKind.TIMEOUT.value
+        return Abstention(self.seat.name, kind, detail, tuple(self.attempts.values()))
+
+
+Asked = Mapping["asyncio.Task[Voice]", _Asked]
 
 
 class Council:
@@ -89,7 +106,7 @@ class Council:
         self._traces = traces
         self._facts = facts
         self._options = options
-        self._late: OrderedDict[asyncio.Task[Voice], _Late] = OrderedDict()
+        self._late: OrderedDict[asyncio.Task[Voice], _Asked] = OrderedDict()
         self.kept = kept
         self.counts: Counter[str] = Counter()
 
@@ -117,16 +134,16 @@ class Council:
         Cancelled, it leaves its questions to the late answers: they are asked and paid for.
         """
         started = self._clock.monotonic()
-        tasks = self._ask_all(question, next_close)
+        tasks = self._ask_all(question, trail, next_close)
         try:
             await self._wait(tasks)
         finally:
-            for task, seat in tasks.items():
+            for task, asked in tasks.items():
                 if not task.done():
-                    self._expect(task, _Late(seat, question, trail, started))
+                    self._expect(task, asked)
             if not self.at_once:
                 trail.spent(MODELS, (self._clock.monotonic() - started) * 1000)
-        voices = [self._voice_of(task, seat) for task, seat in tasks.items()]
+        voices = [self._voice_of(task, asked) for task, asked in tasks.items()]
         heard = self._with_stand_in(voices, question)
         self._count(voices)
         return heard
@@ -145,6 +162,7 @@ class Council:
             },
             "stood_in": self.counts["stood_in"],
             "late": self.counts["late"],
+            "given_up": self.counts["given_up"],
             "late_waiting": len(self._late),
             "cache_hits": self.kept.hits,
             "cache_misses": self.kept.misses,
@@ -153,22 +171,23 @@ class Council:
 
     # --- asking --------------------------------------------------------------------------
 
-    def _ask_all(self, question: Question, next_close: Ms) -> dict[asyncio.Task[Voice], Seat]:
+    def _ask_all(self, question: Question, trail: Trail, next_close: Ms) -> Asked:
         self.counts["asked"] += 1
-        return {
-            self.chamber.spawn(self._ask(seat, question, next_close)): seat for seat in self._seats
-        }
+        now = self._clock.monotonic()
+        everyone = [_Asked(seat, question, trail, now) for seat in self._seats]
+        return {self.chamber.spawn(self._ask(asked, next_close)): asked for asked in everyone}
 
-    async def _wait(self, tasks: Mapping[asyncio.Task[Voice], Seat]) -> None:
+    async def _wait(self, tasks: Asked) -> None:
         if tasks:
             await asyncio.wait(tasks, timeout=self._options.deadline_s)
 
-    async def _ask(self, seat: Seat, question: Question, next_close: Ms) -> Voice:
+    async def _ask(self, asked: _Asked, next_close: Ms) -> Voice:
+        seat, question = asked.seat, asked.question
         try:
             text = await self.kept.find(seat, question)
             if text is not None:
                 return hear(seat.name, text, question.brief, from_cache=True)
-            voice = await seat.ask(question)
+            voice = await seat.ask(question, asked.tell)
         except AnswerError as error:
             # Only a text that was an answer is kept; the rules of reading it have changed since.
             return Abstention(seat.name, error.kind.value, error.detail)
@@ -178,14 +197,12 @@ class Council:
             return Abstention(seat.name, AbstentionKind.ERROR.value, type(error).__name__)
         if isinstance(voice, Opinion):
             self.kept.keep(seat, question, voice.text, next_close)
-        return _lean(voice)
+        return _lean_voice(voice)
 
-    def _voice_of(self, task: asyncio.Task[Voice], seat: Seat) -> Voice:
+    def _voice_of(self, task: asyncio.Task[Voice], asked: _Asked) -> Voice:
         if task.done() and not task.cancelled():
             return task.result()
-        limit = self._options.deadline_s
-        detail = f"no answer within {limit:g} s"
-        return Abstention(seat.name, AbstentionKind.TIMEOUT.value, detail)
+        return asked.silent(f"no answer within {self._options.deadline_s:g} s")
 
     def _with_stand_in(self, voices: Sequence[Voice], question: Question) -> Heard:
         """Where models sit and none was heard, the rules analyst answers, marked by its name."""
@@ -205,26 +222,34 @@ class Council:
 
     # --- late answers --------------------------------------------------------------------
 
-    def _expect(self, task: asyncio.Task[Voice], late: _Late) -> None:
+    def _expect(self, task: asyncio.Task[Voice], asked: _Asked) -> None:
         """Wait for an answer beyond the deadline, for the record; the oldest makes room."""
         if self.at_once:  # built in: it costs nothing and says nothing new later
             task.cancel()
             return
-        self._late[task] = late
+        self._late[task] = asked
         task.add_done_callback(self._came_late)
-        asyncio.get_running_loop().call_later(self._options.late_s, task.cancel)
-        while len(self._late) > self._options.late_at_once:
-            oldest, _ = self._late.popitem(last=False)
-            oldest.cancel()
+        asyncio.get_running_loop().call_later(self._options.late_s, self._give_up, task)
+        hoped = [one for one, late in self._late.items() if not late.given_up]
+        for oldest in hoped[: max(0, len(hoped) - self._options.late_at_once)]:
+            self._give_up(oldest)
+
+    def _give_up(self, task: asyncio.Task[Voice]) -> None:
+        late = self._late.get(task)
+        if late is not None and not late.given_up:  # cancelled once: it still books what stands
+            late.given_up = True
+            task.cancel()
 
     def _came_late(self, task: asyncio.Task[Voice]) -> None:
-        """Write a late answer into its trace; it counts for nothing."""
-        late = self._late.pop(task, None)
-        if late is None or task.cancelled():
-            return
-        voice = task.result()
-        after_s = round(self._clock.monotonic() - late.asked_s, 3)
-        self.counts["late"] += 1
+        """Write into its trace what came of a question after all; it counts for nothing."""
+        late = self._late.pop(task)
+        after_s = round(self._clock.monotonic() - late.since, 3)
+        if task.cancelled():
+            self.counts["given_up"] += 1
+            voice: Voice = late.silent(f"given up after {after_s:.0f} s")
+        else:
+            self.counts["late"] += 1
+            voice = task.result()
         trail = late.trail
         earlier = trail.body.get("late")
         rows = earlier if isinstance(earlier, tuple) else ()
@@ -234,8 +259,11 @@ class Council:
             self._traces.close(trail)
 
 
-def _lean(voice: Voice) -> Voice:
+def _lean_voice(voice: Voice) -> Voice:
     """The voice as a trace keeps it: the ledger of costs has the whole of what came."""
     most = 0 if isinstance(voice, Opinion) else RAW_IN_TRACE  # an opinion has its text already
-    attempts = tuple(replace(attempt, raw=attempt.raw[:most]) for attempt in voice.attempts)
-    return replace(voice, attempts=attempts)
+    return replace(voice, attempts=tuple(_lean(attempt, most) for attempt in voice.attempts))
+
+
+def _lean(attempt: Attempt, most: int) -> Attempt:
+    return replace(attempt, raw=attempt.raw[:most])

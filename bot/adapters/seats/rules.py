@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from bot.domain.council import RULES_SEAT, analyst
 from bot.domain.types import ZERO, Opinion, Question
+from bot.ports import Told, untold
 
 
 class RulesSeat:
@@ -20,5 +21,5 @@ class RulesSeat:
     def cost_of(self, question: Question) -> Decimal:
         return ZERO
 
-    async def ask(self, question: Question) -> Opinion:
+    async def ask(self, question: Question, tell: Told = untold) -> Opinion:
         return analyst(question.signal, question.score, question.flags)

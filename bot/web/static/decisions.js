@@ -158,6 +158,7 @@ function votes(council) {
       { class: "votes" },
       council.opinions.map(opinion),
       council.abstentions.map((a) => el("li", {}, el("b", {}, a.seat), ` gave no vote: ${said(a.kind)}, ${a.detail}`, took(a))),
+      (council.late ?? []).map((a) => el("li", {}, el("b", {}, a.seat), ` ${a.kind ? a.detail : `answered ${a.action} after ${plain(a.after_s, 0)} s`}; not counted`, took(a))),
     ),
   );
 }
@@ -173,11 +174,12 @@ function opinion(o) {
   return el("li", {}, el("b", {}, o.seat), words, below ? el("small", {}, ` ${below}`) : null, took(o));
 }
 
-/** Where a model answered: which, how long it took, and what it cost. */
+/** Where a model was asked: which, how long it took, what it cost, and what stands without an answer. */
 function took(voice) {
   if (voice.from_cache) return el("small", {}, " From a stored answer.");
   if (!voice.tries) return null;
-  return el("small", {}, ` ${[voice.model, `${plain(voice.ms / 1000, 1)} s`, `$${plain(Number(voice.cost_usd), 4)}`].filter(Boolean).join(", ")}.`);
+  const reserved = Number(voice.reserved_usd) ? `$${plain(Number(voice.reserved_usd), 4)} reserved without an answer` : "";
+  return el("small", {}, ` ${[voice.model, `${plain(voice.ms / 1000, 1)} s`, `$${plain(Number(voice.cost_usd), 4)}`, reserved].filter(Boolean).join(", ")}.`);
 }
 
 function gate({ gate: name, ok, checks }) {

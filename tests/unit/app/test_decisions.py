@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -151,11 +152,26 @@ def test_a_councils_voices_are_told_with_what_they_rest_on_and_what_they_took() 
     council = found["council"]
     assert (council["prompt"], council["stand_in"]) == ("council-v1-abc", False)
     (one,), (other,) = council["opinions"], council["abstentions"]
-    assert (one["model"], one["tries"], one["ms"], one["cost_usd"]) == ("gpt-x", 2, 1000.0, "0.003")
+    assert (one["model"], one["tries"], one["ms"]) == ("gpt-x", 2, 1000.0)
+    assert (one["cost_usd"], one["reserved_usd"]) == ("0.001", "0.002")
     assert (one["evidence_score"], one["fabricated"]) == (0.5, ["number 99"])
     assert one["evidence"] == [{"key": "5m.rsi", "direction": "bullish"}]
     assert "text" not in one and "attempts" not in one
     assert (other["kind"], other["tries"], other["cost_usd"]) == ("budget", 0, "0")
+
+
+def test_what_came_too_late_stands_beside_the_vote() -> None:
+    """With what it cost in the end; the vote still says what was known when it was taken."""
+    asked = Attempt(TraceId("t"), "gpt", 1, "asked", 0, reserved=Decimal("0.002"))
+    given_up = replace(asked, kind="timeout", latency_ms=90_000.0)
+    said = Decision(
+        Action.HOLD, 0.0, False, (), (Abstention("gpt", "timeout", "", (asked,)),), "no votes"
+    )
+    late = ({"after_s": 90.0, "voice": Abstention("gpt", "timeout", "given up", (given_up,))},)
+    council = digest(record(decision=said, late=late))["council"]
+    ((silent,), (row,)) = council["abstentions"], council["late"]
+    assert (silent["tries"], silent["cost_usd"], silent["reserved_usd"]) == (1, "0", "0.002")
+    assert (row["after_s"], row["detail"], row["ms"]) == (90.0, "given up", 90_000.0)
 
 
 def test_what_was_not_worth_asking_shows_its_two_figures() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from bot.domain.prompt import Template
 from bot.domain.proposal import Rule
-from bot.domain.types import Bars, Ms, Symbol, Timeframe
+from bot.domain.types import ZERO, Bars, Ms, Symbol, Timeframe, TraceId
 from bot.pipeline.approvals import Approvals
 from bot.pipeline.chamber import Chamber
 from bot.pipeline.council import Council, CouncilOptions
@@ -70,6 +71,7 @@ def thinking(
     answers: AnswerStore | None = None,
     made: Kit | None = None,
     expiry_s: float = EXPIRY_S,
+    spent: Callable[[TraceId], Decimal] = lambda _: ZERO,
 ) -> Thinking:
     """Wire it as `app.parts.build` does, 3 s after the close of the newest bar."""
     made = made or kit(clock=ManualClock(Ms(CLOSE + 3_000)), policies=policies)
@@ -82,6 +84,7 @@ def thinking(
         policies=policies,
         expiry_s=expiry_s,
         enter=offers.append,
+        spent=spent,
     )
     candles = MemoryCandles()
     keeper = CandleKeeper(candles, SOURCE, made.clock)

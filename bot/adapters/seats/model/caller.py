@@ -19,7 +19,7 @@ from bot.adapters.seats.model.request import size_of
 from bot.domain.errors import ConfigError
 from bot.domain.prices import Price
 from bot.domain.types import ANSWERED, ASKED, ZERO, AbstentionKind, Attempt, TraceId
-from bot.ports import Clock
+from bot.ports import Clock, Told, untold
 
 RAW_KEPT = 16_384  # characters of an answer in its row
 DETAIL_KEPT = 400
@@ -67,13 +67,15 @@ class Caller:
         number: int,
         read: Callable[[str, Attempt], Answered[T]],
         deadline: float | None = None,
+        tell: Told = untold,
     ) -> Answered[T]:
         """Ask once. Raises ModelFailure, `attempt` set, for everything that is no answer.
 
         `read` makes a value of the text and may add to its row; it raises ModelFailure for a
         text that is no answer. An answer after `deadline` (machine time) is marked late.
+        `tell` hears of the row as it is reserved, and as it is settled.
         """
-        attempt = await self._reserve(body, trace_id, number)
+        attempt = await self._reserve(body, trace_id, number, tell)
         started = self._clock.monotonic()
         billed, text = Billed(), ""
 
@@ -95,6 +97,10 @@ class Caller:
                 late=deadline is not None and now > deadline,
             )
 
+        def settle(row: Attempt) -> None:
+            self._purse.settle(attempt, row)
+            tell(row)
+
         try:
             envelope = envelope_of(await self._line.ask(body))
             billed = billed_of(envelope, self._options.capabilities.cost_in_usage)
@@ -102,35 +108,39 @@ class Caller:
             answered = read(text, done(ANSWERED))
         except ModelFailure as failure:
             failure.attempt = done(failure.kind.value, failure.detail, failure.unknown)
-            self._purse.settle(attempt, failure.attempt)
+            settle(failure.attempt)
             raise
         except BaseException as error:
             cancelled = isinstance(error, asyncio.CancelledError)
             kind = (AbstentionKind.TIMEOUT if cancelled else AbstentionKind.ERROR).value
             said = "given up: the council had decided" if cancelled else type(error).__name__
-            self._purse.settle(attempt, done(kind, said, unknown=True))
+            settle(done(kind, said, unknown=True))
             raise
-        self._purse.settle(attempt, answered.attempt)
+        settle(answered.attempt)
         return answered
 
-    async def _reserve(self, body: Mapping[str, object], trace_id: TraceId, number: int) -> Attempt:
+    async def _reserve(
+        self, body: Mapping[str, object], trace_id: TraceId, number: int, tell: Told
+    ) -> Attempt:
         attempt = Attempt(trace_id, self._options.name, number, ASKED, self._clock.wall())
         try:
             price = self.price()
         except ConfigError as error:  # a price that has not begun yet
-            raise self._unasked(attempt, str(error)) from error
+            raise self._unasked(attempt, str(error), tell) from error
         most = price.most(size_of(body), self._options.capabilities.max_output_tokens)
         attempt = replace(attempt, reserved=most, price_version=price.version)
+        tell(attempt)  # also while its reserve is being written
         why = await self._purse.reserve(attempt)
         if why is not None:
-            raise self._unasked(replace(attempt, reserved=ZERO), why)
+            raise self._unasked(replace(attempt, reserved=ZERO), why, tell)
         return attempt
 
-    def _unasked(self, attempt: Attempt, why: str) -> ModelFailure:
+    def _unasked(self, attempt: Attempt, why: str, tell: Told) -> ModelFailure:
         failure = ModelFailure(AbstentionKind.BUDGET, why, healthy=True)
         kind = AbstentionKind.BUDGET.value
         failure.attempt = replace(attempt, kind=kind, detail=why[:DETAIL_KEPT])
         self._purse.note(failure.attempt)
+        tell(failure.attempt)
         return failure
 
     def _cost(self, attempt: Attempt, billed: Billed) -> Decimal | None:

@@ -30,7 +30,7 @@ from bot.domain.types import (
     Opinion,
     Question,
 )
-from bot.ports import Clock
+from bot.ports import Clock, Told, untold
 from bot.runtime.breakers import BreakerState, BreakerView, ServiceBreaker
 from bot.runtime.limits import RateLimit
 
@@ -46,6 +46,7 @@ class _Talk:
     question: Question
     started: float  # machine time
     deadline: float
+    tell: Told
     attempts: list[Attempt] = field(default_factory=list)
 
 
@@ -98,11 +99,11 @@ class ModelSeat:
         except ConfigError:
             return ZERO
 
-    async def ask(self, question: Question) -> Opinion | Abstention:
+    async def ask(self, question: Question, tell: Told = untold) -> Opinion | Abstention:
         """Answer one question; every failure is an Abstention (see `bot.ports.Seat`)."""
         with self._clock.busy():
             now = self._clock.monotonic()
-            talk = _Talk(question, now, now + self._policy.deadline_s)
+            talk = _Talk(question, now, now + self._policy.deadline_s, tell)
             try:
                 return await self._try(talk)
             except ModelFailure as failure:
@@ -138,6 +139,7 @@ class ModelSeat:
                 number,
                 lambda text, attempt: self._hear(talk, text, attempt),
                 talk.deadline,
+                talk.tell,
             )
         except ModelFailure as failure:
             self._failed(failure)
@@ -206,6 +208,7 @@ class ModelSeat:
             detail=failure.detail,
         )
         self._purse.note(attempt)
+        talk.tell(attempt)
         return attempt
 
     def _body(self, question: Question) -> dict[str, object]:
