@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Generic, Protocol, TypeVar
 
 from bot.adapters.seats.model.failure import ModelFailure
+from bot.adapters.seats.model.mask import Mask
 from bot.adapters.seats.model.options import ModelOptions
 from bot.adapters.seats.model.purse import Purse
 from bot.adapters.seats.model.reading import Billed, answer_of, billed_of, envelope_of
@@ -51,6 +52,7 @@ class Caller:
         self._line = line
         self._purse = purse
         self._clock = clock
+        self._mask = Mask(options.key)
 
     def price(self) -> Price:
         """Today's price. Raises ConfigError for a model without one."""
@@ -102,9 +104,9 @@ class Caller:
             tell(row)
 
         try:
-            envelope = envelope_of(await self._line.ask(body))
+            envelope = envelope_of(await self._line.ask(body), self._mask)
             billed = billed_of(envelope, self._options.capabilities.cost_in_usage)
-            text = answer_of(envelope)
+            text = answer_of(envelope, self._mask)
             answered = read(text, done(ANSWERED))
         except ModelFailure as failure:
             failure.attempt = done(failure.kind.value, failure.detail, failure.unknown)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from bot.adapters.seats.model.failure import ModelFailure
+from bot.adapters.seats.model.mask import Mask
 from bot.adapters.seats.model.options import ModelOptions
 from bot.adapters.seats.model.request import PATH
 from bot.domain.types import AbstentionKind
@@ -22,11 +23,9 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 CONNECT_S = 5.0
-MOST_BYTES = 2_000_000  # of one response; an answer is a few kilobytes
+MOST_BYTES = 256_000  # of one response; an answer is a few kilobytes
 NO_KEY = "none"  # what is sent to an endpoint that wants no key; the package insists on one
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-MASK = "***"
-SHORTEST_SECRET = 6
 _SHOWN = 200
 _NO_CREDIT = ("insufficient_quota", "insufficient_balance", "billing_hard_limit_reached")
 
@@ -41,6 +40,7 @@ class ModelClient:
         self._options = options
         self._attempt_s = attempt_s
         self._wall = wall
+        self._mask = Mask(options.key)
         self._client = _connect(options, attempt_s)
 
     async def ask(self, body: Mapping[str, object]) -> str:
@@ -62,13 +62,8 @@ class ModelClient:
         except openai.APIConnectionError as error:
             raise _connection(error) from error
         except openai.OpenAIError as error:
-            detail = self.clean(f"{type(error).__name__}: {error}")[:_SHOWN]
+            detail = self._mask(f"{type(error).__name__}: {error}")[:_SHOWN]
             raise ModelFailure(AbstentionKind.ERROR, detail, unknown=True) from error
-
-    def clean(self, text: str) -> str:
-        """`text` without this endpoint's key, which a relay may send back."""
-        key = self._options.key
-        return text.replace(key, MASK) if len(key) >= SHORTEST_SECRET else text
 
     async def close(self) -> None:
         await self._client.close()
@@ -80,12 +75,12 @@ class ModelClient:
         if len(response.content) > MOST_BYTES:
             detail = f"{len(response.content)} bytes came, at most {MOST_BYTES} are read"
             raise ModelFailure(AbstentionKind.NOT_JSON, detail, unknown=True)
-        return self.clean(response.content.decode("utf-8", errors="replace"))
+        return self._mask.plainly(response.content.decode("utf-8", errors="replace"))
 
     def _status(self, error: Any) -> ModelFailure:
         """An HTTP error status: the request was refused, and nothing was worked on or billed."""
         code = int(error.status_code)
-        said = self.clean(str(error.message))[:_SHOWN]
+        said = self._mask(str(error.message))[:_SHOWN]
         detail = f"{code} from {self._options.base_url}: {said}"
         if code == 402 or (code == 429 and str(error.code) in _NO_CREDIT):
             return ModelFailure(AbstentionKind.ERROR, f"no credit left: {detail}")

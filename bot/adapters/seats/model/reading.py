@@ -5,12 +5,13 @@ Owns the many spellings of a chat completion; judges the envelope, never the ans
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
 
 from bot.adapters.seats.model.failure import ModelFailure
 from bot.domain.types import AbstentionKind, Usage
@@ -61,19 +62,35 @@ class Billed:
     cost: Decimal | None = None
 
 
-def envelope_of(text: str) -> _Envelope:
-    """Read the frame. Raises ModelFailure when it is none; work may have been billed then."""
+def envelope_of(text: str, mask: Callable[[str], str]) -> _Envelope:
+    """Read the frame, each text in it through `mask`: escapes hide a key until they are read.
+
+    Raises ModelFailure when it is none; work may have been billed then.
+    """
     try:
-        return _Envelope.model_validate_json(text)
+        return _Envelope.model_validate(_kept(from_json(text), mask))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the body"
-        raise ModelFailure(
-            AbstentionKind.NOT_JSON,
-            f"the response is no chat completion: {where}: {first['msg']}"[:_SHOWN],
-            again=True,
-            unknown=True,
-        ) from error
+        raise _no_frame(f"{where}: {first['msg']}") from error
+    except ValueError as error:
+        raise _no_frame(str(error)) from error
+
+
+def _no_frame(why: str) -> ModelFailure:
+    detail = f"the response is no chat completion: {why}"[:_SHOWN]
+    return ModelFailure(AbstentionKind.NOT_JSON, detail, again=True, unknown=True)
+
+
+def _kept(value: Any, mask: Callable[[str], str]) -> Any:
+    """A decoded value whose texts may be kept: no key, and no NUL, which PostgreSQL refuses."""
+    if isinstance(value, str):
+        return mask(value).replace("\x00", "\ufffd")
+    if isinstance(value, list):
+        return [_kept(item, mask) for item in value]
+    if isinstance(value, dict):
+        return {mask(name): _kept(item, mask) for name, item in value.items()}
+    return value
 
 
 def billed_of(envelope: _Envelope, cost_in_usage: bool) -> Billed:
@@ -87,8 +104,11 @@ def billed_of(envelope: _Envelope, cost_in_usage: bool) -> Billed:
     )
 
 
-def answer_of(envelope: _Envelope) -> str:
-    """The answer's text. Raises ModelFailure for whatever is in its place."""
+def answer_of(envelope: _Envelope, mask: Callable[[str], str]) -> str:
+    """The answer's text, through `mask` as one: parts may spell together what none does alone.
+
+    Raises ModelFailure for whatever is in its place.
+    """
     if envelope.error is not None and not envelope.choices:
         raise ModelFailure(
             AbstentionKind.TRANSPORT,
@@ -98,7 +118,7 @@ def answer_of(envelope: _Envelope) -> str:
     choice = envelope.choices[0] if envelope.choices else _Choice()
     message = choice.message or _Message()
     _refused(choice.finish_reason or "", message)
-    text = _arguments(message) or _content(message.content)
+    text = mask(_arguments(message) or _content(message.content))
     if not text.strip():
         raise ModelFailure(AbstentionKind.NOT_JSON, "the answer is empty", again=True, healthy=True)
     return text

@@ -17,6 +17,7 @@ from bot.domain.types import AbstentionKind
 from tests.daemon import free_port
 from tests.unit.adapters.seats.given import KEY, NOW, options
 
+SPELT = [KEY, KEY.replace("s", "\\u0073"), "".join(f"\\u{ord(char):04X}" for char in KEY)]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -161,16 +162,17 @@ async def test_a_redirect_is_not_followed() -> None:
 
 
 @pytest.mark.parametrize("code", [200, 401, 500])
-async def test_a_key_that_comes_back_is_masked(code: int) -> None:
-    """A relay may repeat it in an answer or in an error."""
-    said_back = f'{{"error": {{"message": "you sent {KEY}"}}}}'
+@pytest.mark.parametrize("spelt", SPELT)
+async def test_a_key_that_comes_back_is_masked(code: int, spelt: str) -> None:
+    """A relay may repeat it in an answer or in an error, as it is or escaped."""
+    said_back = f'{{"error": {{"message": "you sent {spelt}"}}}}'
     headers = {"content-type": "application/json"}
     async with line(status(code, said_back, **headers)) as client:
         try:
             said = await client.ask({"model": "m"})
         except ModelFailure as failure:
             said = failure.detail + str(failure)
-    assert KEY not in said
+    assert KEY not in said and spelt not in said
     assert "***" in said
 
 

@@ -9,9 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.adapters.seats.model.failure import ModelFailure
+from bot.adapters.seats.model.mask import Mask
 from bot.adapters.seats.model.reading import answer_of, envelope_of, usage_of
 from bot.domain.types import AbstentionKind, Usage
 from tests.unit.adapters.seats.given import chat
+
+
+def read(reply: str) -> str:
+    mask = Mask("")
+    return answer_of(envelope_of(reply, mask), mask)
 
 
 @pytest.mark.parametrize(
@@ -56,10 +62,10 @@ def test_usage_has_one_form(said: dict[str, Any], usage: Usage | None) -> None:
 def test_an_answer_may_come_as_text_parts_or_a_tool() -> None:
     """Three places, one text."""
     call = [{"function": {"name": "council_answer", "arguments": '{"a":1}'}}]
-    assert answer_of(envelope_of(chat('{"a":1}'))) == '{"a":1}'
-    assert answer_of(envelope_of(chat(None, tool_calls=call))) == '{"a":1}'
+    assert read(chat('{"a":1}')) == '{"a":1}'
+    assert read(chat(None, tool_calls=call)) == '{"a":1}'
     parts = chat("x").replace('"x"', '[{"type":"text","text":"{\\"a\\":1}"}]')
-    assert answer_of(envelope_of(parts)) == '{"a":1}'
+    assert read(parts) == '{"a":1}'
 
 
 @pytest.mark.parametrize(
@@ -72,13 +78,20 @@ def test_an_answer_may_come_as_text_parts_or_a_tool() -> None:
         ('{"choices": []}', AbstentionKind.NOT_JSON),
         ("<html>", AbstentionKind.NOT_JSON),
         ('{"choices": 3}', AbstentionKind.NOT_JSON),
+        ('{"choices": "\\ud800"}', AbstentionKind.NOT_JSON),
+        ("[" * 100_000, AbstentionKind.NOT_JSON),
     ],
 )
 def test_what_stands_in_its_place_has_a_kind(reply: str, kind: AbstentionKind) -> None:
     """Never an exception of another sort."""
     with pytest.raises(ModelFailure) as caught:
-        answer_of(envelope_of(reply))
+        read(reply)
     assert caught.value.kind is kind
+
+
+def test_what_a_database_refuses_is_not_kept() -> None:
+    """PostgreSQL takes no NUL: one answer would keep every later row out of the books."""
+    assert read(chat("a\x00b")) == "a\ufffdb"
 
 
 _json = st.recursive(
