@@ -7,7 +7,6 @@ No entry is ever sent twice (spec 05, "The desk"); how a position is left is in 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 
 import structlog
@@ -68,6 +67,7 @@ class Execution(Leaving):
             await self._books.write_ahead(orders, plan)
         except TransientError as error:
             log.warning("intent_not_durable", trace_id=intent.trace_id, error=str(error))
+            self._books.forget_stamps(orders)
             self._books.release(intent.cloid, unfilled=True)
             return Reason.NOT_DURABLE
         try:
@@ -126,9 +126,9 @@ class Execution(Leaving):
         self._books.follow_up(tuple(life.cancelled(o, now, "entry not filled") for o in orders))
 
     def _stamp(self, intent: Intent, change: _Change) -> None:
-        now, expires = self._clock.now(), self._clock.wall() + self.waits.entry_life_ms
+        now = self._clock.now()
         orders = (self._books.orders[cloid] for cloid in _legs(intent))
-        self._books.follow_up(tuple(replace(change(o, now), expires_at=expires) for o in orders))
+        self._books.follow_up(tuple(self._alive(change(order, now)) for order in orders))
 
     async def _see_fill(self, symbol: Symbol) -> None:
         """The stream tells fills; when it is late, ask."""

@@ -9,12 +9,14 @@ from collections.abc import Callable
 
 import structlog
 
-from bot.domain.errors import AmbiguousOutcome, TransientError
+from bot.domain.errors import AmbiguousOutcome, TransientError, VenueRejected
 from bot.domain.risk import RiskFacts
 from bot.domain.types import Ms, Symbol, Timeframe
 from bot.ports import Clock, Feed, Venue
 
 log = structlog.get_logger(__name__)
+
+STEP_MS = 1_000  # our wall clock moved by more than time did: it was set while we asked
 
 
 class Health:
@@ -44,6 +46,7 @@ class Health:
         self.skew_ms: int | None = None
         self.in_step = True  # the books were compared with the venue not long ago
         self.measured_at: float | None = None  # machine time of the last answer
+        self._venue_wall: int | None = None  # signing time at the venue, of the last answer
 
     def facts(self, symbol: Symbol, last_close: Ms) -> RiskFacts | None:
         """The world as it is now; None without any price."""
@@ -68,11 +71,31 @@ class Health:
         if self._speed is None:
             return
         try:
-            asked_at = self._clock.monotonic()
+            asked_at, wall = self._clock.monotonic(), self._clock.wall()
             self.skew_ms = round(await self._venue.clock_skew_ms() / self._speed)
             self.measured_at = asked_at
-        except (TransientError, AmbiguousOutcome) as error:
+        except (TransientError, VenueRejected, AmbiguousOutcome) as error:
             log.warning("clock_skew_not_measured", error=str(error))
+            return
+        lasted_ms = (self._clock.monotonic() - asked_at) * 1000
+        stepped = abs(self._clock.wall() - wall - lasted_ms) > STEP_MS
+        # Before half the round trip, so at most what the venue's clock said.
+        self._venue_wall = None if stepped else wall + self.skew_ms
+
+    @property
+    def venue_ahead_ms(self) -> int:
+        """The venue's clock less ours, as last measured; 0 before."""
+        return self.skew_ms or 0
+
+    def venue_wall(self, since: float) -> int | None:
+        """Signing time by the venue's clock, asked after machine time `since`; None: not known.
+
+        In lockstep the venue is on this machine, and its clock is ours.
+        """
+        if self._speed is None:
+            return self._clock.wall()
+        fresh = self.measured_at is not None and self.measured_at >= since
+        return self._venue_wall if fresh else None
 
     def clocks_agree(self, since: float, limit_ms: int) -> bool:
         """Whether the venue, asked after machine time `since`, had our time within the limit."""

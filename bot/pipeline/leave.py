@@ -183,8 +183,7 @@ class Leaving:
         except AmbiguousOutcome as error:
             log.error("exit_unknown", leg=intent.leg.value, symbol=intent.symbol, error=str(error))
             doubtful = life.unknown(self._books.orders[cloid], now)
-            expires = self._clock.wall() + self.waits.entry_life_ms  # it was signed before now
-            self._books.follow_up((replace(doubtful, expires_at=expires),))
+            self._books.follow_up((self._alive(doubtful),))  # it was signed before now
             await self._clock.pause(self.waits.ask_after_s)
             return await self._ask(self._books.orders[cloid])
         for ack in acks:
@@ -213,6 +212,9 @@ class Leaving:
         return self._books.orders[order.cloid]
 
     def _fresh(self, intent: Intent) -> tuple[Order, ...]:
-        expires = self._clock.wall() + self.waits.entry_life_ms
-        made = life.new_orders(intent, self._clock.now())
-        return tuple(replace(o, expires_at=expires) for o in made)
+        return tuple(map(self._alive, life.new_orders(intent, self._clock.now())))
+
+    def _alive(self, order: Order) -> Order:
+        """It may be signed at this moment: both clocks on which its life runs are noted."""
+        self._books.stamped[order.cloid] = self._clock.monotonic()
+        return replace(order, expires_at=self._clock.wall() + self.waits.entry_life_ms)

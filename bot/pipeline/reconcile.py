@@ -28,6 +28,7 @@ from bot.domain.types import (
     TradingState,
     VenueOrder,
 )
+from bot.pipeline.absence import Absence
 from bot.pipeline.blocks import BlockKind
 from bot.pipeline.books import Books
 from bot.pipeline.compare import Comparison
@@ -41,7 +42,6 @@ from bot.ports import Clock, Venue
 
 log = structlog.get_logger(__name__)
 
-ABSENCE_MARGIN_MS = 5_000  # spec 05: absence is proved 5 s after expiresAfter
 HOUR_MS = 3_600_000
 FUNDING_LATE_MS = 60_000  # recorded up to 1.4 s after the hour (hyperliquid.md 1.2)
 SHUT_S = 60.0  # how long a market is left alone that the venue closed to an order
@@ -81,6 +81,7 @@ class Reconcile:
         self._facts = facts
         self._cadence = cadence
         self.comparison = Comparison(books, desk, clock, facts)
+        self._absence = Absence(clock, health, books, execution.waits.entry_life_ms)
         self.naked: dict[Symbol, float] = {}  # since when, machine s
         self._funding_hour: int | None = None  # asked for up to it; None: to be asked
         self.last_at: float | None = None  # monotonic s of the last complete comparison
@@ -129,11 +130,10 @@ class Reconcile:
 
     def _next_look(self) -> float:
         """Machine seconds: sooner than usual when an order in doubt can be settled by then."""
-        wall, soonest = self._clock.wall(), self._cadence.every_s
+        soonest = self._cadence.every_s
         for order in self._books.open_orders():
             if order.status in IN_DOUBT and order.expires_at is not None:
-                left_s = (order.expires_at + ABSENCE_MARGIN_MS - wall) / 1000
-                soonest = min(soonest, max(left_s, 0.0) + self._cadence.doubt_s)
+                soonest = min(soonest, self._absence.left_s(order) + self._cadence.doubt_s)
         return soonest
 
     async def start(self) -> None:
@@ -143,7 +143,7 @@ class Reconcile:
 
     async def step(self) -> bool:
         """One comparison; False when the venue could not be asked."""
-        standing = self._books.safety.blocks.all()
+        standing, began = self._books.safety.blocks.all(), self._clock.monotonic()
         try:
             await self._fetch()
             account = await self._venue.account()
@@ -160,7 +160,7 @@ class Reconcile:
         resting = {order.venue_id: order for order in account.orders}
         for told in account.orders:
             self._books.told(told)
-        await self._settle_absent(resting)
+        await self._settle_absent(resting, began)
         self._unblock_settled()
         self._unblock_markets()
         self._execution.look_for_dust()
@@ -201,7 +201,7 @@ class Reconcile:
             books.funding_from = max(books.funding_from, funding.at)
         self._funding_hour = hour
 
-    async def _settle_absent(self, resting: dict[int, VenueOrder]) -> None:
+    async def _settle_absent(self, resting: dict[int, VenueOrder], began: float) -> None:
         """Ask for each order that we think lives and the venue does not show."""
         for order in self._books.open_orders():
             if order.venue_id in resting or self._desk.works_on(order.symbol):
@@ -214,14 +214,9 @@ class Reconcile:
                 continue
             if told is not None:
                 self._books.told(told)
-            elif self._proves_absence(order):
+            elif self._absence.proved(order, began):
                 current = self._books.orders.get(order.cloid, order)
                 self._books.follow_up((_ended(current, self._clock.now()),))
-
-    def _proves_absence(self, order: Order) -> bool:
-        """Whether "unknown" means "never placed": only once it can no longer arrive."""
-        expires = order.expires_at or 0
-        return self._clock.wall() > expires + ABSENCE_MARGIN_MS
 
     def _unblock_settled(self) -> None:
         """Lift the blocks of unknown entries that are known now, whoever told us of them."""

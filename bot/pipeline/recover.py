@@ -56,7 +56,9 @@ def restore(
     _restore_state(books, state)
     for order in recovered.open_orders:
         if order.status in IN_DOUBT:
-            doubtful = replace(life.unknown(order, now), expires_at=expires_at)
+            # Ours may have been wrong when it was signed: the later of both ends counts.
+            latest = max(order.expires_at or 0, expires_at)
+            doubtful = replace(life.unknown(order, now), expires_at=latest)
             books.remember((doubtful,))
             if order.leg is Leg.ENTRY:
                 why = f"unknown outcome of entry {order.cloid}"

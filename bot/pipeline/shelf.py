@@ -6,6 +6,7 @@ Owns which are kept and for how long; knows no position and writes no row.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from bot.domain.types import Cloid, Leg, Order, OrderStatus, Symbol, TraceId
 
@@ -18,6 +19,7 @@ class OrderShelf:
     def __init__(self) -> None:
         self.orders: OrderedDict[Cloid, Order] = OrderedDict()
         self.first_attempt = 0  # of this life: rows of an earlier one may have died with it
+        self.stamped: dict[Cloid, float] = {}  # machine s of the last moment it was still unsigned
         self._by_venue_id: dict[int, Cloid] = {}
 
     def order_by(self, cloid: Cloid | None, venue_id: int | None) -> Order | None:
@@ -55,6 +57,11 @@ class OrderShelf:
         ]
         return max([self.first_attempt - 1, *used]) + 1
 
+    def forget_stamps(self, orders: Iterable[Order]) -> None:
+        """Forget when these could have been signed: they never will be."""
+        for order in orders:
+            self.stamped.pop(order.cloid, None)
+
     def _keep(self, order: Order) -> None:
         self.orders[order.cloid] = order
         if order.venue_id is not None:
@@ -64,4 +71,5 @@ class OrderShelf:
             if not oldest.status.terminal:
                 break
             del self.orders[oldest.cloid]
+            self.stamped.pop(oldest.cloid, None)
             self._by_venue_id.pop(oldest.venue_id or -1, None)

@@ -193,7 +193,7 @@ class SimulatedExchange:
         if not self._limits.admits(source, world.now, weight):
             raise TooManyRequests
         try:
-            return self._exchange.handle(body, clock.wall())
+            return self._exchange.handle(body, clock.wall() + world.conditions.skew_ms)
         finally:
             world.save()
             self._stream.on_events(world.take_events())

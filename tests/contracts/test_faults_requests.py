@@ -54,6 +54,25 @@ async def test_an_entry_without_an_answer_is_asked_for_and_never_sent_again(
         await half.in_order()
 
 
+async def test_an_entry_that_our_fast_clock_lets_live_for_an_hour_may_land_late(
+    tmp_path: Path,
+) -> None:
+    """The venue's clock says when it can no longer come; until then its symbol stays shut."""
+    late = {"kind": "timeout", "on": "entry", "lands": "later", "later_s": 60, "hold_s": 0.1}
+    async with acting(tmp_path, {"kind": "clock_skew", "skew_ms": -3_600_000}, late) as half:
+        assert await half.enter() is Reason.UNKNOWN_OUTCOME
+        await half.play(50)
+        assert [block.kind for block in half.books.safety.blocks.of(ETH)] == [
+            BlockKind.UNKNOWN_ENTRY
+        ]
+        assert half.books.reservations
+        await half.play(30)
+        assert ETH in half.books.positions
+        assert not half.books.safety.blocked
+        assert len(half.orders(Leg.ENTRY)) == 1
+        await half.in_order()
+
+
 @pytest.mark.parametrize("name", UNANSWERED)
 async def test_an_exit_without_an_answer_ends_flat_and_never_turns_round(
     tmp_path: Path, name: str

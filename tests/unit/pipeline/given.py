@@ -114,6 +114,7 @@ class Kit:
     care: Care
     trace_book: TraceBook
     facts: Facts
+    health: Health
 
     def price(self, symbol: Symbol, mark: float) -> None:
         """One price for feed and venue."""
@@ -201,6 +202,7 @@ def kit(
         care,
         trace_book,
         facts,
+        health,
     )
     for symbol in instruments:
         made.price(symbol, float(venue.prices.get(symbol, Decimal(100))))
