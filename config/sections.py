@@ -163,7 +163,8 @@ class General(Section):
     )
     traces_kept_days: int = setting(
         90,
-        "Age, in market time, at which traces go from the database to compressed files.",
+        "Age, in market time, at which traces go from the database to compressed files; "
+        "rows of the tables decisions and ai_cache are deleted at that age.",
         "days",
         ge=1,
         le=3650,

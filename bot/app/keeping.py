@@ -1,4 +1,5 @@
-"""The daily jobs: a backup each day of wall time, old traces into the archive, an alert when due.
+"""The daily jobs: a backup each day of wall time, an alert when due, old traces into the archive
+and old rows of the council away.
 
 Owns when; how is the store's. Also what the view `trading_config` is told about this run.
 """
@@ -50,7 +51,7 @@ class Keeping:
         """Do what is due; what fails is said and tried again at the next step."""
         await self._back_up()
         self._alert()
-        await self._archive()
+        await self._tidy()
 
     def backup_age_h(self) -> float | None:
         """Hours of wall time since the last backup; None before the first."""
@@ -94,13 +95,19 @@ class Keeping:
                 remedy="python main.py db backup says why none is made",
             )
 
-    async def _archive(self) -> None:
-        """Once a day of market time: a row's age is market time, too."""
+    async def _tidy(self) -> None:
+        """Once a day of market time: a trace's age is market time, too.
+
+        What asking models came to is in the traces, so its own rows go when those move; attempts
+        are dated by the wall clock, as providers bill.
+        """
         now = self._clock.now()
         if self._archived_to is not None and now - self._archived_to < DAY_MS:
             return
         try:
             await self._store.archive.move_older(Ms(now - self._kept_ms))
+            await self._store.answers.forget(Ms(now - self._kept_ms))
+            await self._store.attempts.forget(self._clock.wall() - self._kept_ms)
         except (TransientError, ConfigError, AlreadyRunning) as error:
             log.warning("traces_not_archived", error=str(error))
             return

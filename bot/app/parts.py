@@ -189,7 +189,7 @@ def _thinking(
         kept=KeptAnswers(world.clock, store.answers),
         traces=traces,
         facts=money.facts,
-        options=CouncilOptions(settings.council.council_deadline_seconds),
+        options=_council_options(settings, policies),
     )
     road = Road(
         clock=world.clock,
@@ -209,6 +209,14 @@ def _thinking(
         turbulence=money.turbulence,
     )
     return _Thinking(keeper, scan, approvals, council, road)
+
+
+def _council_options(settings: Settings, policies: Policies) -> CouncilOptions:
+    past_close = (policies.limits.max_bar_ages - 1) * policies.timeframe.ms
+    return CouncilOptions(
+        deadline_s=settings.council.council_deadline_seconds,
+        past_close_ms=round(past_close),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

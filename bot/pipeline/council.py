@@ -50,6 +50,7 @@ class CouncilOptions:
     deadline_s: float = 60.0
     late_s: float = 30.0
     late_at_once: int = 8
+    past_close_ms: int = 300_000  # market time beyond the next close in which a bar is no old news
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,8 @@ class Council:
             if not self.at_once:
                 trail.spent(MODELS, (self._clock.monotonic() - started) * 1000)
         voices = [self._voice_of(task, asked) for task, asked in tasks.items()]
-        heard = self._with_stand_in(voices, question)
+        self._keep(question, voices, next_close)
+        heard = self._with_stand_in(voices, question, next_close)
         self._count(voices)
         return heard
 
@@ -195,20 +197,36 @@ class Council:
             # A border by design: one voice that fails is an abstention, never the cycle's end.
             log.exception("seat_failed", seat=seat.name, trace_id=question.trace_id)
             return Abstention(seat.name, AbstentionKind.ERROR.value, type(error).__name__)
-        if isinstance(voice, Opinion):
-            self.kept.keep(seat, question, voice.text, next_close)
-        return _lean_voice(voice)
+        voice = _lean_voice(voice)
+        if isinstance(voice, Opinion) and self._is_old(next_close):
+            kind, detail = AbstentionKind.STALE.value, "the bar that it judged is too old by now"
+            return Abstention(seat.name, kind, detail, voice.attempts, voice.text)
+        return voice
+
+    def _is_old(self, next_close: Ms) -> bool:
+        """Whether the bar asked about has passed the age at which data stops entries."""
+        return self._clock.now() > next_close + self._options.past_close_ms
+
+    def _keep(self, question: Question, voices: Sequence[Voice], next_close: Ms) -> None:
+        """Keep what counted, and only that: a late answer must not vote after a restart."""
+        for seat, voice in zip(self._seats, voices, strict=True):
+            if isinstance(voice, Opinion) and not voice.from_cache:
+                self.kept.keep(seat, question, voice.text, next_close)
 
     def _voice_of(self, task: asyncio.Task[Voice], asked: _Asked) -> Voice:
         if task.done() and not task.cancelled():
             return task.result()
         return asked.silent(f"no answer within {self._options.deadline_s:g} s")
 
-    def _with_stand_in(self, voices: Sequence[Voice], question: Question) -> Heard:
-        """Where models sit and none was heard, the rules analyst answers, marked by its name."""
+    def _with_stand_in(self, voices: Sequence[Voice], question: Question, next_close: Ms) -> Heard:
+        """Where models sit and none was heard, the rules analyst answers, marked by its name.
+
+        Not on a bar that is too old: to what made a model's answer stale nobody answers.
+        """
         opinions = tuple(voice for voice in voices if isinstance(voice, Opinion))
         abstentions = tuple(voice for voice in voices if isinstance(voice, Abstention))
-        if not opinions and all(seat.name != RULES_SEAT for seat in self._seats):
+        models = all(seat.name != RULES_SEAT for seat in self._seats)
+        if not opinions and models and not self._is_old(next_close):
             self.counts["stood_in"] += 1
             opinions = (analyst(question.signal, question.score, question.flags),)
         return Heard(opinions, abstentions)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import Column, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.adapters.store.engine import Database, upsert
@@ -24,6 +24,7 @@ from bot.ports import Clock, StoredAnswer
 log = structlog.get_logger(__name__)
 
 RETRY_S = 5.0
+ROWS_A_BATCH = 500  # of up to 16 KB, deleted in one transaction
 QUEUE_ROWS = 1000  # answers that wait for a database; beyond it the oldest is let go
 _TEXTS = ("detail", "raw")
 _FIGURES = [column for column in decisions.columns if column.name not in _TEXTS]
@@ -50,6 +51,10 @@ class SqlAttemptStore:
         """Every attempt of one decision, whole. Raises TransientError."""
         found = select(decisions).where(decisions.c.trace_id == trace_id)
         return await self._read(found.order_by(decisions.c.seat, decisions.c.attempt))
+
+    async def forget(self, before_wall_ms: int) -> int:
+        """Delete attempts asked before then; how many. Raises TransientError."""
+        return await _forget(self._database, decisions, decisions.c.asked_at, before_wall_ms)
 
     async def _read(self, found: Any) -> tuple[Attempt, ...]:
         async def read(db: AsyncConnection) -> tuple[Attempt, ...]:
@@ -89,6 +94,10 @@ class SqlAnswerStore:
             del self._queue[next(iter(self._queue))]
         self._work.set()
 
+    async def forget(self, before: Ms) -> int:
+        """Delete answers kept before a moment of market time; how many. Raises TransientError."""
+        return await _forget(self._database, ai_cache, ai_cache.c.created_at, before)
+
     async def run(self) -> None:
         """Service: write what waits, until cancelled."""
         while True:
@@ -111,6 +120,21 @@ class SqlAnswerStore:
         for answer in answers:
             if self._queue.get(answer.key) is answer:
                 del self._queue[answer.key]
+
+
+async def _forget(database: Database, table: Table, age: Column[int], before: int) -> int:
+    """Delete old rows, a few at a time: who writes meanwhile waits for one batch at most."""
+    oldest = select(age).where(age < before).order_by(age)
+
+    async def batch(db: AsyncConnection) -> int:
+        last = (await db.execute(oldest.offset(ROWS_A_BATCH - 1).limit(1))).scalar()
+        bound = before if last is None else last + 1
+        return (await db.execute(table.delete().where(age < bound))).rowcount
+
+    gone = 0
+    while deleted := await database.write(batch):
+        gone += deleted
+    return gone
 
 
 async def _put_attempts(db: AsyncConnection, rows: list[dict[str, Any]]) -> None:

@@ -47,6 +47,15 @@ class FakeArchive:
         return 0
 
 
+class FakeRows:
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    async def forget(self, before: int) -> int:
+        self.asked.append(before)
+        return 0
+
+
 class Given:
     """A Keeping on fakes; market time is the fake clock's, as wall time is."""
 
@@ -54,7 +63,11 @@ class Given:
         self.clock = FakeClock()
         self.backups = FakeBackups(self.clock)
         self.archive = FakeArchive()
-        store = cast(Store, SimpleNamespace(archive=self.archive))
+        self.answers, self.attempts = FakeRows(), FakeRows()
+        store = cast(
+            Store,
+            SimpleNamespace(archive=self.archive, answers=self.answers, attempts=self.attempts),
+        )
         self.keeping = Keeping(store, cast(Backups, self.backups), self.clock, 90)
 
 
@@ -138,3 +151,14 @@ async def test_traces_are_archived_once_a_day_of_market_time(given: Given) -> No
         await given.keeping.step()
         given.clock.at = Ms(given.clock.at + 4 * HOUR_MS)
     assert given.archive.asked == [AT - 90 * DAY_MS, AT - 89 * DAY_MS]
+
+
+async def test_rows_of_the_council_go_when_the_traces_that_hold_them_move(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers by market time, attempts by the wall clock that bills them; as old as traces."""
+    monkeypatch.setattr(given.clock, "wall", lambda: AT + 5 * DAY_MS)
+    await given.keeping.step()
+    await given.keeping.step()
+    assert given.answers.asked == given.archive.asked == [AT - 90 * DAY_MS]
+    assert given.attempts.asked == [AT + 5 * DAY_MS - 90 * DAY_MS]

@@ -62,3 +62,24 @@ async def test_an_answer_is_found_by_its_content(store: Store) -> None:
     await store.answers.flush()
     assert await store.answers.get(ANSWER.key) == newer
     assert await store.answers.get("nothing") is None
+
+
+async def test_old_rows_are_forgotten_in_batches(store: Store) -> None:
+    """Those from the bound on stay, whatever their number; twice is no harm."""
+    many = [replace(DONE, number=n, asked_at=AT + n) for n in range(1, 1_204)]
+    await store.attempts.put(many)
+    assert await store.attempts.forget(AT + 1_201) == 1_200
+    left = await store.attempts.of_trace(DONE.trace_id)
+    assert [row.number for row in left] == [1_201, 1_202, 1_203]
+    assert await store.attempts.forget(AT + 1_201) == 0
+
+
+async def test_old_answers_are_forgotten_by_market_time(store: Store) -> None:
+    """An answer is a record for audits as long as its trace stands in the database."""
+    young = replace(ANSWER, key="y" * 64, at=Ms(AT + 1))
+    store.answers.put(ANSWER)
+    store.answers.put(young)
+    await store.answers.flush()
+    assert await store.answers.forget(Ms(AT + 1)) == 1
+    assert await store.answers.get(ANSWER.key) is None
+    assert await store.answers.get(young.key) == young
