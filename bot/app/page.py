@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from bot.app.breaker_view import recent
 from bot.app.model_view import models_line
 from bot.app.parts import Parts
-from bot.app.recorded import figures_of
+from bot.app.performance import figures_of
 from bot.domain.types import Symbol
 from bot.runtime.logs import error_count
 from bot.runtime.resources import ResourceMeter, Resources

@@ -16,9 +16,10 @@ from bot.adapters.store.trace_rows import record_of
 from bot.app.breaker_view import event_row
 from bot.app.curve import EquityCurve, Point
 from bot.app.decisions import digest
+from bot.app.performance import course_of, figures_of, standings_of
 from bot.domain.breakers import BreakerEvent
 from bot.domain.errors import TransientError
-from bot.domain.types import ZERO, Bars, Ms, Symbol, Timeframe, TraceId, Trade
+from bot.domain.types import Bars, Ms, Symbol, Timeframe, TraceId, Trade
 from bot.pipeline.funnel import ended, funnel
 from bot.ports import Clock, TraceRecord
 from bot.version import VERSION
@@ -113,6 +114,15 @@ class RecordedTraces:
         counts = await self._store.traces.funnel(start)
         won = await self._store.browse.won(start)
         return {"since_at": since, "steps": funnel(counts, won), "ended": ended(counts)}
+
+    async def standings(self, trades: Sequence[Trade]) -> Mapping[str, object]:
+        """Who earned what, of all closed trades; the course is that of `trades`, oldest first."""
+        symbols, strategies = await self._store.browse.earned()
+        return {
+            "symbols": standings_of(symbols),
+            "strategies": standings_of(strategies),
+            "course": course_of(trades),
+        }
 
     async def breaker_history(self, limit: int) -> tuple[BreakerEvent, ...]:
         """The newest openings. Raises TransientError."""
@@ -209,6 +219,9 @@ class RecordedView(RecordedTraces):
     async def trades(self, limit: int) -> Sequence[Mapping[str, object]]:
         return [trade_row(trade) for trade in self._trades[-limit:][::-1]]
 
+    async def summary(self) -> Mapping[str, object]:
+        return await self.standings(self._trades)
+
     async def equity(self, since: Ms | None, limit: int) -> Mapping[str, object]:
         now = self._equity.at if self._equity is not None else Ms(0)
         return curve_of(await self._curve.points(since or Ms(0), now, limit))
@@ -278,18 +291,6 @@ def candles_of(
             for trade in trades
             if trade.symbol == symbol and trade.closed_at >= first
         ],
-    }
-
-
-def figures_of(trades: Sequence[Trade], total: int) -> dict[str, object]:
-    """Win rate and average over `trades`; `total` is of all closed ones."""
-    won = sum(trade.net_pnl > 0 for trade in trades)
-    net = sum((trade.net_pnl for trade in trades), ZERO)
-    return {
-        "total_trades": total,
-        "trades_counted": len(trades),
-        "win_rate": round(100 * won / len(trades), 1) if trades else None,
-        "average_pnl_usd": net / len(trades) if trades else None,
     }
 
 

@@ -17,11 +17,13 @@ from bot.app.breaker_view import breaker_metrics, breaker_status, breakers_now
 from bot.app.curve import EquityCurve
 from bot.app.health import DaemonHealth
 from bot.app.keeping import Keeping
+from bot.app.measured import Measured
 from bot.app.model_view import model_metrics, models_now
 from bot.app.page import PageFigures
 from bot.app.parts import Parts
+from bot.app.performance import figures_of
 from bot.app.quarantine_view import not_in_step
-from bot.app.recorded import RecordedTraces, candles_of, curve_of, figures_of, trade_row
+from bot.app.recorded import RecordedTraces, candles_of, curve_of, trade_row
 from bot.domain.errors import TransientError
 from bot.domain.portfolio import to_micro_cents, unrealised
 from bot.domain.sizing import exact
@@ -72,6 +74,7 @@ class DaemonView(RecordedTraces):
         self._page = PageFigures(parts, supervisor, meter, warnings)
         disk = DiskMeter(parts.settings.general.data_dir)
         self.watched = DaemonHealth(parts, supervisor, disk)
+        self._measured = Measured(parts)
         self._facts: Counter[str] = Counter()
         self._last_cycle: Mapping[str, object] = {}
         self._phase = Phase.STARTING
@@ -179,6 +182,9 @@ class DaemonView(RecordedTraces):
             "backup": self.keeping.state() if self.keeping is not None else None,
             "models": models_now(parts.models, parts.council),
             "resources": self._meter.sample(),
+            "queues": self._measured.queues(),
+            "dependencies": self._measured.dependencies(),
+            "latency": self._measured.latency(),
             "errors_logged": error_count(),
             "events": dict(self._facts),
             "warnings": list(self._warnings),
@@ -217,6 +223,9 @@ class DaemonView(RecordedTraces):
 
     async def trades(self, limit: int) -> Sequence[Mapping[str, object]]:
         return [trade_row(trade) for trade in list(self._parts.books.trades)[-limit:][::-1]]
+
+    async def summary(self) -> Mapping[str, object]:
+        return await self.standings(list(self._parts.books.trades))
 
     async def equity(self, since: Ms | None, limit: int) -> Mapping[str, object]:
         now = self._parts.world.clock.now()
@@ -281,6 +290,7 @@ class DaemonView(RecordedTraces):
             **model_metrics(self._parts.models, self._parts.council),
             "symbols_blocked": len(self._parts.books.safety.blocked),
             "trace_backlog": self._parts.store.traces.backlog(),
+            **self._measured.metrics(),
             "errors_logged": error_count(),
             "rss_mb": resources.rss_mb,
             "loop_lag_p99_ms": resources.loop_lag.p99_ms,

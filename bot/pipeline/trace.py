@@ -5,6 +5,7 @@ Owns the layout of a trace's body; knows neither the table it lands in nor how i
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,6 +13,8 @@ from datetime import UTC, datetime
 from bot.domain.reasons import Reason, Stage
 from bot.domain.types import Ms, Score, Signal, Symbol, TraceId
 from bot.ports import Clock, TraceRecord, TraceStore
+
+DURATIONS_KEPT = 1_000  # behind the latency of /metrics
 
 
 def trace_id(symbol: Symbol, bar_close: Ms, number: int) -> TraceId:
@@ -74,6 +77,11 @@ class Trail:
         """Keep machine ms that belong to no stage of ours, beside the stages'."""
         self._durations[what] = round(self._durations.get(what, 0.0) + ms, 3)
 
+    @property
+    def decided(self) -> bool:
+        """Whether the strategies were asked: there was a new candle to look at."""
+        return Stage.PROPOSE in self._durations
+
     def end(self, reason: Reason, stage: Stage | None = None) -> Reason:
         """Say where and why the road ended (a later stage may say it again)."""
         self.stage = stage or self.stage
@@ -110,6 +118,7 @@ class TraceBook:
         self._clock = clock
         self._fingerprint = fingerprint
         self._numbers: dict[Symbol, tuple[Ms, int]] = {}
+        self.durations: OrderedDict[TraceId, float] = OrderedDict()  # ms, of those decided on
 
     def used(self, symbol: Symbol, bar_close: Ms, ident: TraceId) -> None:
         """Know an id from before the start: its row may have died with the process."""
@@ -128,4 +137,9 @@ class TraceBook:
 
     def close(self, trail: Trail) -> None:
         """Queue the record; a trail that went further is queued again under its id."""
-        self._store.put(trail.record())
+        record = trail.record()
+        self._store.put(record)
+        if trail.decided:
+            self.durations[trail.id] = record.duration_ms
+            if len(self.durations) > DURATIONS_KEPT:
+                self.durations.popitem(last=False)

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import psutil
 
+from bot.runtime.calls import quantile
+
 SAMPLE_S = 0.05
 KEPT = 1200  # one minute of samples
 BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)  # of the histogram, upper ones
@@ -79,14 +81,9 @@ class LoopLag:
 
     def view(self) -> Lag:
         """Quantiles (nearest rank) of what is kept; zeros before the first sample."""
-        ranked = sorted(self._late_s)
-        if not ranked:
-            return Lag(0, 0.0, 0.0, 0.0, 0.0)
-
-        def at(share: float) -> float:
-            return round(ranked[min(int(share * len(ranked)), len(ranked) - 1)] * 1000, 3)
-
-        return Lag(len(ranked), at(0.50), at(0.95), at(0.99), at(1.0), self.histogram())
+        ranked = sorted(late * 1000 for late in self._late_s)
+        p50, p95, p99, most = (quantile(ranked, share) or 0.0 for share in (0.5, 0.95, 0.99, 1.0))
+        return Lag(len(ranked), p50, p95, p99, most, self.histogram() if ranked else {})
 
     def histogram(self) -> Mapping[str, int]:
         """Samples since the start by upper bound in ms."""

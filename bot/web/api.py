@@ -170,6 +170,15 @@ def _add_charts(app: FastAPI, view: StatusView, access: list[Any]) -> None:
         """The latest closed trades, newest first."""
         return Json({"trades": await view.trades(limit)})
 
+    @app.get("/trades/summary", response_class=Json, dependencies=access)
+    async def summary() -> Response:
+        """Closed trades by symbol and by strategy, best first, and the win rate over time.
+
+        Rates are fractions with their 95 % interval; `course` has a point a trade, over the
+        last `window` trades, times in ms UTC.
+        """
+        return Json(await view.summary())
+
     @app.get("/candles", response_class=Json, dependencies=access, responses=UNKNOWN_SYMBOL)
     async def candles(
         symbol: Annotated[str, Query(min_length=1, max_length=40)],

@@ -6,7 +6,7 @@ what `promtool check metrics` asks for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import cast
 
@@ -24,9 +24,9 @@ UNITS = {
     "percent": ("ratio", 0.01),
     "pct": ("ratio", 0.01),
     "frac": ("ratio", 1.0),
-    "rate": ("ratio", 1.0),
     "at": ("timestamp_seconds", 0.001),
 }
+INTERVAL = "ci95"
 RESERVED = ("count", "sum", "bucket")  # belong to histograms
 
 
@@ -46,7 +46,8 @@ class _Figures(Collector):
 def expose(figures: Mapping[str, object], accept: str) -> tuple[bytes, str]:
     """`figures` in the exposition format that `accept` asks for, with its content type.
 
-    Numbers and booleans become `keel_<key>`, nested mappings join their keys; text is left out.
+    Rates are fractions everywhere; an interval of one goes out as its two ends. Numbers and
+    booleans become `keel_<key>`, nested mappings join their keys; text is left out.
     A key `total_x`, `x_total` or `x_count` is a counter `keel_x_total`, anything else a gauge.
     """
     registry = CollectorRegistry(auto_describe=False)
@@ -62,6 +63,9 @@ def _numbers(
         path = (*above, key)
         if isinstance(value, Mapping):
             yield from _numbers(cast(Mapping[str, object], value), path)
+        elif key == INTERVAL and isinstance(value, Sequence):
+            for end, bound in zip(("low", "high"), value, strict=True):
+                yield (*path, end, "frac"), float(bound)
         elif isinstance(value, bool | int | float | Decimal):
             yield path, float(value)
 
@@ -75,8 +79,9 @@ def _family(path: tuple[str, ...], value: float) -> Metric:
         return CounterMetricFamily(PREFIX + "_".join(words[:-1]), text, value)
     if words[-1] in UNITS:
         unit, factor = UNITS[words[-1]]
-        stem = words if words[-1] == "rate" else words[:-1]
-        return GaugeMetricFamily(PREFIX + "_".join([*stem, unit]), text, value * factor)
+        return GaugeMetricFamily(PREFIX + "_".join([*words[:-1], unit]), text, value * factor)
+    if "rate" in words:
+        return GaugeMetricFamily(PREFIX + "_".join([*words, "ratio"]), text, value)
     return GaugeMetricFamily(PREFIX + "_".join(words), text, value)
 
 

@@ -95,6 +95,13 @@ class StatusView(Protocol):
         """Closed trades, newest first. Raises TransientError."""
         ...
 
+    async def summary(self) -> Mapping[str, object]:
+        """Closed trades by symbol and strategy, and the course of the win rate.
+
+        Raises TransientError.
+        """
+        ...
+
     async def equity(self, since: Ms | None, limit: int) -> Mapping[str, object]:
         """The curve: `columns`, `points` (`limit` at most, oldest first). Raises TransientError."""
         ...

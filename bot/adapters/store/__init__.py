@@ -2,6 +2,7 @@
 
 from bot.adapters.store.archive import Archived
 from bot.adapters.store.backup import Backup, Backups, check_file
+from bot.adapters.store.browse import Earned
 from bot.adapters.store.journal import SqlJournal
 from bot.adapters.store.opening import SETUP_SCRIPT, Store, StoreOptions, open_store
 from bot.adapters.store.place import Place, place_of, place_of_file
@@ -13,6 +14,7 @@ __all__ = [
     "Archived",
     "Backup",
     "Backups",
+    "Earned",
     "EquityPoint",
     "Place",
     "REVISION",

@@ -6,14 +6,24 @@ Owns the queries that thin and count in SQL; knows neither who asks nor how it i
 from __future__ import annotations
 
 from functools import partial
+from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.adapters.store.engine import Database
 from bot.adapters.store.tables import candles, equity, trades
 from bot.domain.types import Bars, Ms, Symbol, Timeframe
 from bot.ports import EquityPoint
+
+
+class Earned(NamedTuple):
+    """Closed trades of one symbol or strategy; `won` by the sign of the exact result."""
+
+    name: str
+    closed: int
+    won: int
+    net_usd: float
 
 
 class Browse:
@@ -34,6 +44,10 @@ class Browse:
     async def won(self, since: Ms) -> int:
         """How many trades opened since then were closed with a profit after costs."""
         return await self._database.read(partial(_won, since=since))
+
+    async def earned(self) -> tuple[tuple[Earned, ...], tuple[Earned, ...]]:
+        """All closed trades by symbol and by strategy."""
+        return await self._database.read(_both)
 
     async def latest_bars(
         self, source: str, symbol: Symbol, timeframe: Timeframe, limit: int
@@ -65,6 +79,17 @@ async def _won(db: AsyncConnection, since: Ms) -> int:
     # The sign of the REAL column is that of the exact one: rounding never crosses zero.
     won = select(func.count()).where(trades.c.net_pnl_real > 0, trades.c.opened_at >= since)
     return int((await db.execute(won)).scalar_one())
+
+
+async def _both(db: AsyncConnection) -> tuple[tuple[Earned, ...], tuple[Earned, ...]]:
+    return await _earned(db, trades.c.symbol), await _earned(db, trades.c.strategy)
+
+
+async def _earned(db: AsyncConnection, name: ColumnElement[str]) -> tuple[Earned, ...]:
+    won = func.sum(case((trades.c.net_pnl_real > 0, 1), else_=0))
+    net = func.sum(trades.c.net_pnl_real)
+    rows = await db.execute(select(name, func.count(), won, net).group_by(name).order_by(name))
+    return tuple(Earned(str(r[0]), int(r[1]), int(r[2]), float(r[3])) for r in rows.all())
 
 
 async def _bars(

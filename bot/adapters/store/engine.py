@@ -23,6 +23,7 @@ from bot.adapters.store.server import connect_args, explain_server, sqlstate
 from bot.adapters.store.watch import FileWatch
 from bot.domain.errors import InvariantBroken, TransientError
 from bot.ports import Clock
+from bot.runtime.calls import CallMeter
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
@@ -192,6 +193,7 @@ class Database:
             self._reader = self._engine.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
+        self.calls = CallMeter()
         self._running: set[asyncio.Task[Any]] = set()
         self._closed = False
 
@@ -201,11 +203,13 @@ class Database:
         Raises TransientError (not known to be written; repeat it: every write of this store
         may be repeated) and InvariantBroken (the row itself cannot be written).
         """
-        return await self._bounded(self._writer, self._gate, work)
+        with self.calls.timed(self._clock.monotonic):
+            return await self._bounded(self._writer, self._gate, work)
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` on one snapshot. Raises TransientError."""
-        return await self._bounded(self._reader, nullcontext(), work)
+        with self.calls.timed(self._clock.monotonic):
+            return await self._bounded(self._reader, nullcontext(), work)
 
     async def close(self) -> None:
         """Close every connection; its threads would keep the process alive otherwise."""

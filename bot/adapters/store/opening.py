@@ -28,6 +28,7 @@ from bot.adapters.store.traces import SqlTraceStore
 from bot.adapters.store.watch import FileWatch
 from bot.domain.errors import ConfigError, TransientError
 from bot.ports import Changes, Clock
+from bot.runtime.calls import Calls
 
 log = structlog.get_logger(__name__)
 
@@ -80,6 +81,13 @@ class Store:
     def path(self) -> Path:
         """The database's file. Raises ConfigError when it lies on a server."""
         return self.place.path
+
+    def calls(self) -> dict[str, Calls]:
+        """How the database answered: transactions of money, and all the others."""
+        return {
+            "database_money": self._money.calls.view(),
+            "database_traces": self._behind.calls.view(),
+        }
 
     async def claim(self, owner: str, account: str) -> None:
         """Make sure that this database is `owner`'s, and on a server nobody else's now.

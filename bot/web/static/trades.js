@@ -2,7 +2,7 @@
 
 import { json } from "./api.js";
 import { byId, el, empty, keyed, redraw, setText } from "./dom.js";
-import { clock, dayAndClock, money, price, stretch, time, tone } from "./format.js";
+import { clock, dayAndClock, money, percent, price, stretch, time, tone } from "./format.js";
 import { exit, side } from "./words.js";
 
 const LIMIT = 40;
@@ -11,7 +11,7 @@ let busy = false;
 
 export async function update(page, choose) {
   const today = new Date(page.market_time_at ?? 0).toDateString();
-  const rate = page.win_rate === null || page.win_rate === undefined ? "" : `, ${page.win_rate} % won`;
+  const rate = page.win_rate === null || page.win_rate === undefined ? "" : `, ${percent(page.win_rate)} won`;
   const total = page.total_trades ?? 0;
   setText(byId("trades-sum"), total ? `${total}${rate}` : "");
   if (page.versions?.trades === version || busy) return;

@@ -13,6 +13,7 @@ from bot.app.parts import Parts, build
 from bot.app.policies import rules_of
 from bot.app.world import Pace, World
 from bot.domain.types import Ms
+from bot.runtime.calls import Calls
 from bot.runtime.clock import ManualClock
 from tests.fake_venue import FakeVenue
 from tests.fakes import FakeFeed, MemoryCandles, MemoryJournal, MemoryTraces, instrument
@@ -32,6 +33,7 @@ def parts(**flags: str) -> tuple[Parts, FakeVenue, FakeFeed, ManualClock]:
         browse=None,
         archive=None,
         answers=None,
+        calls=lambda: {"database_money": Calls(3, 0, 1.0, 2.0)},
     )
     cast(Any, traces).backlog = lambda: 0
     cast(Any, journal).spool = None
@@ -46,7 +48,12 @@ def parts(**flags: str) -> tuple[Parts, FakeVenue, FakeFeed, ManualClock]:
         base_url="http://127.0.0.1:1",
         pace=Pace(),
     )
-    line = SimpleNamespace(feed=feed, venue=venue, on_failure=lambda listener: None)
+    line = SimpleNamespace(
+        feed=feed,
+        venue=venue,
+        on_failure=lambda listener: None,
+        calls=lambda: {"venue_questions": Calls(12, 1, 4.0, 9.5)},
+    )
     purse = Purse(MemoryAttempts(), clock, limits_of(chosen))
     models = Models(purse, (), cast(Any, store), clock, {})
     made = build(chosen, world, cast(Any, store), cast(Any, line), models, rules_of(chosen))

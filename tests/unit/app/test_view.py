@@ -109,7 +109,7 @@ async def test_a_closed_trade_is_in_status_and_metrics() -> None:
         status, metrics = read(view.status()), read(view.metrics())
         (trade,) = status["recent_trades"]
         assert (trade["exit_reason"], status["positions"]) == ("manual", [])
-        assert (metrics["total_trades"], metrics["win_rate"]) == (1, 100.0)
+        assert (metrics["total_trades"], metrics["win_rate"]) == (1, 1.0)
         assert metrics["trades_24h"] == 1
 
 

@@ -50,6 +50,19 @@ async def test_numbers_go_on_after_a_restart() -> None:
     assert (await book(store).open(1, BTC, CLOSE)).id == "BTC-20260921T1320-3"
 
 
+async def test_the_time_of_thinking_is_kept_for_what_was_decided_on() -> None:
+    """Once a decision, whole after the desk has gone on with it; no candle, no decision."""
+    clock = ManualClock(CLOSE)
+    traces = TraceBook(MemoryTraces(), clock, "fingerprint")
+    trail, idle = await traces.open(1, BTC, CLOSE), await traces.open(1, ETH, CLOSE)
+    for stage, spent in ((Stage.PROPOSE, 20), (Stage.EXECUTE, 5)):
+        with trail.at(stage):
+            clock.advance(spent)
+        traces.close(trail)
+    traces.close(idle)
+    assert traces.durations == {trail.id: 25.0}
+
+
 async def test_a_record_says_where_and_why_it_ended_and_how_long_each_stage_took() -> None:
     """Machine time by stage; entered twice, added up."""
     clock = ManualClock(CLOSE)

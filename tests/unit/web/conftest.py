@@ -65,6 +65,11 @@ class FakeDaemon:
     async def trades(self, limit: int) -> Sequence[Mapping[str, object]]:
         return [{"symbol": "BTC", "net_pnl": Decimal("1.5")}] * limit
 
+    async def summary(self) -> Mapping[str, object]:
+        if not self.database:
+            raise TransientError("the database is away")
+        return {"symbols": [], "strategies": [], "course": {"points": []}}
+
     async def equity(self, since: Ms | None, limit: int) -> Mapping[str, object]:
         self.asked.append((since, limit))
         return {"columns": ("ms", "equity", "peak"), "points": [(1, Decimal("1000"), Decimal(1))]}

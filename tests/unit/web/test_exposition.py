@@ -29,7 +29,9 @@ FIGURES: dict[str, object] = {
 EXPECTED = {
     "keel_trades_total": 7.0,
     "keel_win_rate_ratio": 0.5,
-    "keel_win_rate_decided": 0.6,
+    "keel_win_rate_decided_ratio": 0.6,
+    "keel_ci95_low_ratio": 0.1,
+    "keel_ci95_high_ratio": 0.9,
     "keel_equity_usd": 1000.5,
     "keel_latency_p95_seconds": 0.25,
     "keel_latency_scan_max_seconds": 0.01,

@@ -18,8 +18,9 @@ import structlog
 
 from bot.domain.errors import TransientError
 from bot.domain.prices import SpendingLimits, day_of, refusal
-from bot.domain.types import ANSWERED, ASKED, ZERO, Attempt, TraceId
+from bot.domain.types import ANSWERED, ASKED, ZERO, AbstentionKind, Attempt, TraceId
 from bot.ports import Clock
+from bot.runtime.calls import CallMeter
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +57,7 @@ class Purse:
         self._cost: defaultdict[str, Decimal] = defaultdict(Decimal)  # of the day, by seat
         self._reserved: defaultdict[str, Decimal] = defaultdict(Decimal)
         self._ends: Counter[tuple[str, str]] = Counter()  # (seat, kind) of the day
+        self.calls: defaultdict[str, CallMeter] = defaultdict(CallMeter)  # by seat
         self._decisions: OrderedDict[TraceId, Decimal] = OrderedDict()
         self._unwritten: dict[Key, Attempt] = {}
         self._writing = asyncio.Lock()
@@ -104,6 +106,7 @@ class Purse:
         self._turn_page()
         if attempt.kind != ASKED:
             self._ends[(attempt.seat, attempt.kind)] += 1
+            self._measure(attempt)
         self._unwritten[_key(attempt)] = attempt
         self._work.set()
 
@@ -167,6 +170,12 @@ class Purse:
             "reserved_usd": self._reserved[seat],
             "attempts": {kind: count for kind, count in ends.items() if kind != ASKED},
         }
+
+    def _measure(self, attempt: Attempt) -> None:
+        if attempt.kind == AbstentionKind.BUDGET.value:
+            return  # it was never sent
+        answered = attempt.kind == ANSWERED
+        self.calls[attempt.seat].note(attempt.latency_ms if answered else None)
 
     # --- parts ---------------------------------------------------------------------------
 

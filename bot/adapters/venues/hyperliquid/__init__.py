@@ -34,6 +34,7 @@ from bot.adapters.venues.hyperliquid.transport import Transport
 from bot.adapters.venues.hyperliquid.universe import Universe
 from bot.adapters.venues.hyperliquid.venue import HyperliquidVenue
 from bot.ports import Clock
+from bot.runtime.calls import Calls
 
 __all__ = [
     "MAINNET_URL",
@@ -93,6 +94,11 @@ class Hyperliquid:
     def on_failure(self, listener: Callable[[], None]) -> None:
         """Call `listener` at each request that failed, also one that is tried again."""
         self.transport.condition.on_failure = listener
+
+    def calls(self) -> dict[str, Calls]:
+        """How the venue answered questions and actions; each try is a call."""
+        info, exchange = (self.transport.calls[path].view() for path in ("/info", "/exchange"))
+        return {"venue_questions": info, "venue_actions": exchange}
 
     async def start(self) -> None:
         """Read the universe and the account mode. Raises ConfigError, TransientError."""

@@ -29,6 +29,7 @@ from bot.adapters.venues.hyperliquid.options import HyperliquidOptions
 from bot.adapters.venues.hyperliquid.shapes import UnreadableAnswer
 from bot.domain.errors import AmbiguousOutcome, TransientError, VenueRejected
 from bot.ports import Clock
+from bot.runtime.calls import CallMeter
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +71,7 @@ class Transport:
         self._jitter = Random(options.jitter_seed)
         self._pools: dict[Priority, aiohttp.ClientSession] = {}
         self.condition = Condition()
+        self.calls = {"/info": CallMeter(), "/exchange": CallMeter()}
 
     async def info(self, request: Mapping[str, object], priority: Priority) -> object:
         """Ask a question, at most three times. Returns the JSON of the answer.
@@ -177,8 +179,9 @@ class Transport:
 
     async def _post(self, pool: Priority, path: str, body: Mapping[str, object]) -> tuple[int, str]:
         url = self._options.base_url + path
-        async with self._session(pool).post(url, json=body, allow_redirects=False) as reply:
-            return reply.status, await reply.text(errors="replace")
+        with self.calls[path].timed(self._clock.monotonic):
+            async with self._session(pool).post(url, json=body, allow_redirects=False) as reply:
+                return reply.status, await reply.text(errors="replace")
 
     def _session(self, pool: Priority) -> aiohttp.ClientSession:
         if pool not in self._pools:

@@ -59,6 +59,19 @@ async def test_trades_won_are_counted_by_their_opening(store: Store) -> None:
     assert await store.browse.won(Ms(good.opened_at + 1)) == 0
 
 
+async def test_trades_are_added_up_by_symbol_and_by_strategy(store: Store) -> None:
+    """Count, wins and net of all that were closed."""
+    first, second = trade(1), replace(trade(2), gross_pnl=Decimal(-5), symbol=Symbol("ETH"))
+    third = replace(trade(3), strategy="breakout.tight")
+    assert await store.browse.earned() == ((), ())
+    await store.journal.record(Changes(trades=(first, second, third)))
+    symbols, strategies = await store.browse.earned()
+    net = float(first.net_pnl)
+    assert [(row.name, row.closed, row.won) for row in symbols] == [("BTC", 2, 2), ("ETH", 1, 0)]
+    assert symbols[0].net_usd == pytest.approx(2 * net)
+    assert [row[:3] for row in strategies] == [("breakout.tight", 1, 1), ("scalper.standard", 2, 1)]
+
+
 async def test_the_latest_bars_come_oldest_first(store: Store) -> None:
     """Of this source, symbol and timeframe only."""
     bars = Bars.of([(at, 1.0, 2.0, 0.5, 1.5, 3.0) for at in range(0, 600_000, 60_000)])
