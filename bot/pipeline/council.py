@@ -181,7 +181,7 @@ class Council:
 
     async def _wait(self, tasks: Asked) -> None:
         if tasks:
-            await asyncio.wait(tasks, timeout=self._options.deadline_s)
+            await self.chamber.together(tasks.keys(), self._options.deadline_s)
 
     async def _ask(self, asked: _Asked, next_close: Ms) -> Voice:
         seat, question = asked.seat, asked.question

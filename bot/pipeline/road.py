@@ -153,14 +153,17 @@ class Road:
     ) -> None:
         if not journeys:
             return
-        done, late = await asyncio.wait(journeys, timeout=self._options.gather_s)
-        self._take([journey.result() for journey in journeys if journey in done])
+        await self._chamber.together(journeys, self._options.gather_s)
+        late = [journey for journey in journeys if not journey.done()]
+        self._take([journey.result() for journey in journeys if journey not in late])
         if late:
-            self._chamber.spawn(self._take_stragglers(late))
+            self._chamber.spawn(self._take_stragglers(late), holds=False)
 
-    async def _take_stragglers(self, late: set[asyncio.Task[Offer | Session | None]]) -> None:
+    async def _take_stragglers(self, late: Sequence[asyncio.Task[Offer | Session | None]]) -> None:
         for journey in asyncio.as_completed(late):
-            self._take([await journey])
+            found = await journey
+            with self._clock.busy():
+                self._take([found])
 
     def _take(self, found: Sequence[Offer | Session | None]) -> None:
         """Offer what is decided, best first; put the rest before the council."""

@@ -60,7 +60,7 @@ class Sessions:
         """Put the signals of one cycle before the council, and go on at once."""
         tasks = [self._begin(session) for session in sessions]
         if tasks:
-            self._chamber.spawn(self._offer_best_first(tasks))
+            self._chamber.spawn(self._offer_best_first(tasks), holds=False)
 
     def _begin(self, session: Session) -> asyncio.Task[Offer | None]:
         known = self._waiting.get(session.symbol)
@@ -93,8 +93,9 @@ class Sessions:
         while left:
             done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
             if left:
-                more, left = await asyncio.wait(left, timeout=self._gather_s)
-                done |= more
+                await self._chamber.together(left, self._gather_s)
+                done |= {task for task in left if task.done()}
+                left -= done
             came = [task.result() for task in done if not task.cancelled()]
             offers = [offer for offer in came if offer is not None]
             for offer in sorted(offers, key=lambda one: (-one.score, one.symbol)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,7 +20,7 @@ from bot.pipeline.policies import Policies
 from bot.pipeline.road import Road, RoadOptions
 from bot.pipeline.scan import Scan, UniversePolicy
 from bot.ports import AnswerStore, Seat, TraceRecord
-from bot.runtime.clock import ManualClock
+from bot.runtime.clock import ManualClock, SystemClock
 from tests.fakes import FakeSeat, MemoryCandles
 from tests.judgement import FixedRule
 from tests.series import DAY_START, walk
@@ -31,6 +32,13 @@ BARS = 300
 CLOSE = Ms(DAY_START + BARS * M5.ms)
 LONG = FixedRule("scalper.standard")
 EXPIRY_S = 120.0
+
+
+class MachineWaits(ManualClock):
+    """Market time by hand, while limits pass as machine time, as they do beside a real venue."""
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> bool:
+        return await SystemClock().wait(event, seconds)
 
 
 @dataclass
@@ -74,7 +82,7 @@ def thinking(
     spent: Callable[[TraceId], Decimal] = lambda _: ZERO,
 ) -> Thinking:
     """Wire it as `app.parts.build` does, 3 s after the close of the newest bar."""
-    made = made or kit(clock=ManualClock(Ms(CLOSE + 3_000)), policies=policies)
+    made = made or kit(clock=MachineWaits(Ms(CLOSE + 3_000)), policies=policies)
     offers: list[Offer] = []
     approvals = Approvals(
         clock=made.clock,
