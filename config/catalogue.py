@@ -9,14 +9,20 @@ import tomllib
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bot.domain.errors import ConfigError
+from bot.domain.prices import ANY_MODEL
+from config.problems import LOOPBACK
 
 MODELS_FILE = Path(__file__).parent / "models.toml"
+
+HOME_ENDINGS = (".local", ".internal", ".lan", ".home.arpa")  # RFC 6762, ICANN, RFC 8375
 
 FormatName = Literal["json_schema", "tool", "json_object"]
 
@@ -27,6 +33,7 @@ class PriceEntry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str = Field(min_length=1)
+    host: str | None = None  # holds there alone; None: at the table's address, and at home
     effective_from: date
     input: Decimal = Field(ge=0, allow_inf_nan=False)
     cached: Decimal | None = Field(None, ge=0, allow_inf_nan=False)
@@ -54,9 +61,44 @@ class ShippedModel(BaseModel):
     extra_body: Mapping[str, Any] = {}
     prices: tuple[PriceEntry, ...] = Field(min_length=1)
 
-    def priced(self) -> tuple[str, ...]:
-        """The models that have a price here."""
-        return tuple(sorted({entry.model for entry in self.prices}))
+    @model_validator(mode="after")
+    def _nothing_is_free_elsewhere(self) -> Self:
+        if is_home(self.base_url):
+            return self
+        for entry in self.prices:
+            if entry.model == ANY_MODEL and entry.host is None and not entry.input + entry.output:
+                raise ValueError(f"prices: every model at 0 needs a host; {self.base_url} bills")
+        return self
+
+    def prices_at(self, base_url: str) -> tuple[PriceEntry, ...]:
+        """The prices of that address; none where somebody else bills who names none here."""
+        host = _host(base_url)
+        named = tuple(entry for entry in self.prices if (entry.host or "").lower() == host)
+        if named or (host != _host(self.base_url) and not is_home(base_url)):
+            return named
+        return tuple(entry for entry in self.prices if entry.host is None)
+
+    def priced(self, base_url: str | None = None) -> tuple[str, ...]:
+        """The models that have a price there, or at the table's own address."""
+        return tuple(sorted({entry.model for entry in self.prices_at(base_url or self.base_url)}))
+
+
+def is_home(base_url: str) -> bool:
+    """Whether an address is of this machine or of a network of one's own, where nobody bills."""
+    host = _host(base_url)
+    if host in LOOPBACK or host.endswith(HOME_ENDINGS):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return not address.is_global
+
+
+def _host(base_url: str) -> str:
+    return (urlsplit(base_url).hostname or "").lower()
 
 
 def read_catalogue(path: Path = MODELS_FILE) -> Mapping[str, ShippedModel]:

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, SecretStr
 
-from config.catalogue import SHIPPED, ShippedModel
+from bot.domain.prices import ANY_MODEL
+from config.catalogue import SHIPPED, PriceEntry, ShippedModel
 from config.fields import Section, setting
 from config.problems import LOOPBACK, show
 
@@ -66,7 +67,8 @@ def _place(name: str) -> Any:
     return setting(
         None,
         f"Where it is asked: {shipped.title}, or anything that speaks like OpenAI.",
-        allowed="an https:// address; http:// on loopback",
+        allowed="an https:// address, http:// on loopback; another host than the default, if not "
+        "of your own network, needs a price of its own in config/models.toml",
         shown=shipped.base_url,
     )
 
@@ -78,7 +80,7 @@ def _named(name: str) -> Any:
     return setting(
         None,
         f"Which model is asked: {shipped.title}.",
-        allowed="the name of a model that it has" if "*" in priced else named,
+        allowed="the name of a model that it has" if ANY_MODEL in priced else named,
         shown=shipped.model,
     )
 
@@ -175,6 +177,11 @@ class Chosen:
     key: SecretStr | None
 
     @property
+    def prices(self) -> tuple[PriceEntry, ...]:
+        """What is billed where it is asked."""
+        return self.shipped.prices_at(self.base_url)
+
+    @property
     def key_setting(self) -> str:
         return f"{self.name.upper()}_API_KEY"
 
@@ -201,7 +208,7 @@ def model_problems(settings: Settings, skip: frozenset[str]) -> Iterator[str]:
         if one.key_setting not in skip:
             yield from _about_key(one)
         if f"{one.name.upper()}_MODEL" not in skip:
-            yield from _about_price(one)
+            yield from _about_price(one, skip)
         if f"{one.name.upper()}_BASE_URL" not in skip:
             yield from _about_address(one, settings)
     council = settings.council
@@ -228,13 +235,20 @@ def _about_key(one: Chosen) -> Iterator[str]:
         yield f"{name}: (hidden) is not a key of {one.shipped.title}; {shown}"
 
 
-def _about_price(one: Chosen) -> Iterator[str]:
-    priced = one.shipped.priced()
-    if one.model not in priced and "*" not in priced:
+def _about_price(one: Chosen, skip: frozenset[str]) -> Iterator[str]:
+    priced = one.shipped.priced(one.base_url)
+    name, host = one.name.upper(), urlsplit(one.base_url).hostname
+    must = "and what a call costs must be known before it is made"
+    if not priced:
+        if f"{name}_BASE_URL" not in skip:
+            yield (
+                f"{name}_BASE_URL: no price at {show(one.base_url)} is known, {must}; add a dated "
+                f'price with host = "{host}" to [{one.name}] in config/models.toml'
+            )
+    elif one.model not in priced and ANY_MODEL not in priced:
         yield (
-            f"{one.name.upper()}_MODEL: no price of {show(one.model)} is known, and what a call "
-            f"costs must be known before it is made; name one of {', '.join(priced)}, or add its "
-            f"dated price to config/models.toml"
+            f"{name}_MODEL: no price of {show(one.model)} is known, {must}; name one of "
+            f"{', '.join(priced)}, or add its dated price to config/models.toml"
         )
 
 

@@ -192,7 +192,7 @@ def _options(one: Chosen) -> ModelOptions:
             cost_in_usage=shipped.cost_in_usage,
             extra_body=dict(shipped.extra_body),
         ),
-        prices=PriceBook([_price(entry) for entry in shipped.prices]),
+        prices=PriceBook([_price(entry) for entry in one.prices]),
         requests_per_minute=shipped.requests_per_minute,
     )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from bot.domain.errors import ConfigError
-from config.catalogue import SHIPPED, read_catalogue
+from config.catalogue import SHIPPED, is_home, read_catalogue
 from config.models import Models, chosen
 from tests.unit.config.given import loaded, one_problem, settings
 
@@ -82,8 +83,61 @@ def test_a_key_of_another_provider_is_told_and_hidden(name: str) -> None:
     given = on(name) | {f"{name.upper()}_API_KEY": wrong}
     line = one_problem(given)
     assert "is not a key of" in line and wrong not in line
-    own = given | {f"{name.upper()}_BASE_URL": "https://relay.example/v1"}
+    own = given | {f"{name.upper()}_BASE_URL": "http://127.0.0.1:9000/v1"}
     assert len(chosen(loaded(environ=own).settings)) == 1
+
+
+ELSEWHERE = "https://api.together.xyz/v1"
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_an_address_where_somebody_else_bills_has_no_price(name: str) -> None:
+    """Free on one's own machine is not free elsewhere, nor does a relay bill what another does."""
+    line = one_problem(on(name, **{f"{name.upper()}_BASE_URL": ELSEWHERE}))
+    assert f"{name.upper()}_BASE_URL: no price at '{ELSEWHERE}' is known" in line
+    assert 'host = "api.together.xyz"' in line and f"[{name}]" in line
+
+
+@pytest.mark.parametrize(
+    ("base_url", "home"),
+    [
+        ("http://127.0.0.1:8002/v1", True),
+        ("http://localhost/v1", True),
+        ("http://[::1]:8002/v1", True),
+        ("https://10.0.0.7/v1", True),
+        ("https://192.168.1.7:8443/v1", True),
+        ("https://100.64.3.2/v1", True),  # a network over networks (RFC 6598)
+        ("https://[fd00::7]/v1", True),
+        ("https://GPU.local/v1", True),
+        ("https://8.8.8.8/v1", False),
+        ("https://[::ffff:8.8.8.8]/v1", False),
+        ("https://[2001:4860:4860::8888]/v1", False),
+        ("https://134744072/v1", False),  # 8.8.8.8 in another spelling
+        ("https://local/v1", False),
+        ("https://10.0.0.7.nip.io/v1", False),
+    ],
+)
+def test_only_a_network_of_ones_own_is_free(base_url: str, home: bool) -> None:
+    """What is not plainly at home is somebody else's."""
+    assert is_home(base_url) is home
+    assert bool(SHIPPED["vllm"].priced(base_url)) is home
+
+
+def test_a_price_that_names_its_host_holds_there_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way to a relay: its own price, at 0 where it is free, and the others as they were."""
+    shipped = SHIPPED["openai"]
+    there = shipped.prices[0].model_copy(update={"host": "Relay.example", "input": Decimal(9)})
+    relayed = shipped.model_copy(update={"prices": (*shipped.prices, there)})
+    monkeypatch.setattr("config.models.SHIPPED", {**SHIPPED, "openai": relayed})
+    for base_url, prices in (
+        ("https://relay.example/v1", (there,)),
+        ("https://API.openai.com:443/v1", shipped.prices),
+        ("http://127.0.0.1:9000/v1", shipped.prices),
+    ):
+        (one,) = chosen(loaded(environ=on("openai", OPENAI_BASE_URL=base_url)).settings)
+        assert one.prices == prices
+    unpriced = on("openai", OPENAI_BASE_URL="https://relay.example/v1", OPENAI_MODEL="gpt-5.5")
+    assert "OPENAI_MODEL: no price of 'gpt-5.5' is known" in one_problem(unpriced)
 
 
 def test_every_switch_is_a_setting() -> None:
@@ -99,6 +153,12 @@ def test_every_switch_is_a_setting() -> None:
         ("[x", "cannot be read"),
         ('[x]\ntitle = "X"\n', "[x] base_url"),
         ("[x]\nprice = 1\n", "[x] price"),
+        (
+            '[x]\ntitle = "X"\nbase_url = "https://x.example/v1"\nmodel = "m"\nformats = ["tool"]\n'
+            'max_output_tokens = 500\nprices = [{ model = "*", effective_from = 2026-01-01, '
+            'input = "0", output = "0" }]\n',
+            "every model at 0 needs a host",
+        ),
     ],
 )
 def test_a_broken_catalogue_is_a_line(tmp_path: Path, text: str, says: str) -> None:
