@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 
+from benchmarks.figures import say
 from tests.daemon import ROOT, Daemon, kill_all
 from tests.scenarios.candles import judge, play
 from tests.scenarios.crashes import run_chain
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with ThreadPoolExecutor(min(at_once, chosen.at_once)) as pool:
         passed = sum(pool.map(_told, runs, runs.values()))
     needed = min(needed, len(runs))
-    _say(f"{chosen.kind}: {passed} of {len(runs)} passed, {needed} needed")
+    say(f"{chosen.kind}: {passed} of {len(runs)} passed, {needed} needed")
     return 0 if passed >= needed else 1
 
 
@@ -80,7 +81,7 @@ def _told(name: str, run: Run) -> bool:
         except AssertionError as failure:
             said, passed = str(failure), False
         seconds = time.monotonic() - start
-        _say(f"{'passed' if passed else 'FAILED'} {name:<22} {seconds:6.1f} s  {said}")
+        say(f"{'passed' if passed else 'FAILED'} {name:<22} {seconds:6.1f} s  {said}")
         return passed
 
 
@@ -133,11 +134,6 @@ def _chain(seed: int) -> Run:
         )
 
     return run
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+from benchmarks.figures import Figure, say, tell
 from bot.adapters.seats.model import AskPolicy
 from bot.domain.types import ANSWERED, Ms, Question, TraceId
 from bot.pipeline.council import Heard
@@ -31,6 +31,7 @@ CALLS = 1_000
 AT_ONCE = 20
 ANSWER_MS = 1_000
 TOGETHER_S = 1.15  # three models answering in 1.0 s each
+LEAST_CENTS = 0.5  # equal to the cent
 BEYOND_S = 0.1  # past the deadline, with one hanging
 DEADLINE_S = 2.0
 DAEMON_LIMIT_S = 1_800.0
@@ -43,32 +44,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--daemon", action="store_true", help="the whole daemon at speed 1 too")
     chosen = parser.parse_args(arguments)
     if why := missing():
-        _say(f"not measured: {why}")
+        say(f"not measured: {why}")
         return 2
     with tempfile.TemporaryDirectory(prefix="keel-") as name:
         folder = Path(name)
         with Aimock(folder / "aimock", GOOD) as server:
-            met = [asyncio.run(_together(server)), asyncio.run(_hanging(server))]
-            met.append(asyncio.run(_money(server)))
+            worst = max(asyncio.run(kind(server)) for kind in (_together, _hanging, _money))
             if chosen.daemon:
-                met.append(_daemon(folder, server))
-    return 0 if all(met) else 1
+                worst = max(worst, _daemon(folder, server))
+    return worst
 
 
-async def _together(server: Aimock) -> bool:
+async def _together(server: Aimock) -> int:
     server.give([replies(name, answer(), latency_ms=ANSWER_MS) for name in NAMES])
     policy = replace(QUICK, deadline_s=10.0, attempt_s=5.0)
     taken = [await _cycle(server, policy) for _ in range(ROUNDS)]
-    return _judged("three models at 1.0 s, slowest council", max(taken), TOGETHER_S)
+    return tell(Figure("three models at 1.0 s, slowest council", max(taken), TOGETHER_S, "s"))
 
 
-async def _hanging(server: Aimock) -> bool:
+async def _hanging(server: Aimock) -> int:
     hanging = replies(NAMES[2], answer(), latency_ms=30_000)
     server.give([*GOOD[:2], hanging])
     policy = AskPolicy(deadline_s=DEADLINE_S, attempt_s=DEADLINE_S, attempts=1)
     taken = [await _cycle(server, policy) for _ in range(ROUNDS)]
-    limit = DEADLINE_S + BEYOND_S
-    return _judged(f"one hanging, deadline {DEADLINE_S:g} s, slowest council", max(taken), limit)
+    name = f"one hanging, deadline {DEADLINE_S:g} s, slowest council"
+    return tell(Figure(name, max(taken), DEADLINE_S + BEYOND_S, "s"))
 
 
 async def _cycle(server: Aimock, policy: AskPolicy) -> float:
@@ -88,7 +88,7 @@ async def _cycle(server: Aimock, policy: AskPolicy) -> float:
         return taken[0]
 
 
-async def _money(server: Aimock) -> bool:
+async def _money(server: Aimock) -> int:
     """Mixed calls; what is booked against what the server says it served."""
     first, second, third = NAMES
     server.give([replies(first, answer()), replies(second, "no JSON"), fails(third, 500, "broken")])
@@ -109,9 +109,11 @@ async def _money(server: Aimock) -> bool:
         standing = sum((row.reserved for row in table.store.rows.values()), Decimal(0))
         answered = sum(row.kind == ANSWERED for row in table.store.rows.values())
     served = _served(server, before)
-    _say(f"{CALLS} mixed calls in {seconds:.1f} s, {answered} answered, {standing} USD reserved")
-    _say(f"booked {booked} USD, the server's journal {served} USD: limit equal to the cent")
-    return _verdict(abs(booked - served) < Decimal("0.01") and booked > 0)
+    say(f"{CALLS} mixed calls in {seconds:.1f} s, {answered} answered, {standing} USD reserved")
+    say(f"booked {booked} USD, the server's journal {served} USD")
+    assert booked > 0, "nothing was booked"
+    cents = float(100 * abs(booked - served))
+    return tell(Figure("booked beside what the server served", cents, LEAST_CENTS, "c"))
 
 
 def _served(server: Aimock, before: int) -> Decimal:
@@ -129,34 +131,19 @@ def _asked(number: int) -> Question:
     return replace(question(), trace_id=TraceId(f"BTC-20261121T1200-{number}"))
 
 
-def _daemon(folder: Path, server: Aimock) -> bool:
+def _daemon(folder: Path, server: Aimock) -> int:
     """As it comes: speed 1, the rules asked to stand aside, until the council has opened."""
     server.give(everybody(OPENAI=ANSWER_MS, GROK=ANSWER_MS, DEEPSEEK=ANSWER_MS))
     with Daemon(folder / "daemon", settings=settings(server.url, DEMO_SPEED=1)) as daemon:
         daemon.healthy()
         began = time.monotonic()
         status = daemon.until(lambda s: s["positions"], DAEMON_LIMIT_S, "a position at speed 1")
-        _say(
+        say(
             f"the daemon at speed 1: {status['positions'][0]['trace_id']} opened after "
             f"{time.monotonic() - began:.0f} s, {status['models']['cost_usd']} USD"
         )
-        return _verdict(daemon.terminate() == 0 and not daemon.errors())
-
-
-def _judged(what: str, seconds: float, limit_s: float) -> bool:
-    _say(f"{what}: {seconds:.3f} s, limit {limit_s:g} s")
-    return _verdict(seconds <= limit_s)
-
-
-def _verdict(met: bool) -> bool:
-    _say("  met" if met else "  NOT MET")
-    return met
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+        return int(daemon.terminate() != 0 or bool(daemon.errors()))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

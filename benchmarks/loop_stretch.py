@@ -1,4 +1,4 @@
-"""How long the loop of a real daemon is deaf: python -m benchmarks loop
+"""How long the loop of a real daemon is deaf: python -m benchmarks loop_stretch
 
 Owns two runs, one of 200 symbols beside an exchange of its own process and one of the demo,
 exchange, page and all in one loop; the probe is benchmarks.lag.
@@ -11,6 +11,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Sequence
+from http import HTTPStatus
 from itertools import cycle
 from pathlib import Path
 
@@ -23,14 +24,19 @@ from bot.app.parts import Parts
 from tests.daemon import wait_for
 
 SECONDS = 60.0
-ROUTES = ("/status", "/health", "/metrics", "/traces?limit=500", "/trades", "/equity", "/page")
+# What the page asks for, and more of it at once than it does.
+ROUTES = (
+    *("/", "/static/main.js", "/health", "/status", "/metrics", "/breakers?limit=500"),
+    *("/decisions?limit=100", "/traces?limit=500", "/traces/funnel", "/traces/report"),
+    *("/equity", "/trades", "/candles?symbol=BTC&timeframe=1m&limit=240"),
+)
 # No trade gets through: a scan is measured, not the luck of its strategies.
 NO_ENTRIES = {"MIN_TIER": "1", "MIN_AI_CONFIDENCE": "1"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run both, or the one that is named; 0 when no stretch was longer than the limit."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks loop")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks loop_stretch")
     parser.add_argument("kind", nargs="?", choices=("scan", "demo", "both"), default="both")
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--symbols", type=int, default=200)
@@ -77,22 +83,36 @@ def demo(seconds: float) -> int:
         await asyncio.sleep(20)  # traces to show
         port = parts.settings.web.http_port
         with probe.watched():
-            await _asked(f"http://127.0.0.1:{port}", seconds)
+            asked = await _asked(f"http://127.0.0.1:{port}", seconds)
+        say(f"  {asked} requests for {len(ROUTES)} routes answered beside the event stream")
 
     with tempfile.TemporaryDirectory(prefix="keel-") as name:
         code = rig.run(probe, Path(name), {}, during)
     return _told("the demo, exchange and page in the same loop", probe, code)
 
 
-async def _asked(url: str, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    async with aiohttp.ClientSession() as session:
+async def _asked(url: str, seconds: float) -> int:
+    """Ask every route in turn while an event stream is open; how many requests that were."""
+    end, asked = time.monotonic() + seconds, 0
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/events") as events:
+        assert events.status == HTTPStatus.OK, f"/events answers {events.status}"
+        reading = asyncio.create_task(_read(events))
         for route in cycle(ROUTES):
             if time.monotonic() > end:
-                return
+                break
             async with session.get(url + route) as answer:
                 await answer.read()
+                assert answer.status == HTTPStatus.OK, f"{route} answers {answer.status}"
+            asked += 1
             await asyncio.sleep(0.3)
+        assert not reading.done(), "the event stream has ended"
+        reading.cancel()
+    return asked
+
+
+async def _read(events: aiohttp.ClientResponse) -> None:
+    async for _ in events.content:
+        pass
 
 
 def _told(what: str, probe: Probe, code: int) -> int:

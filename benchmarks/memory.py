@@ -15,7 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from statistics import linear_regression
 
-from benchmarks.process import Figure, Usage, keep_bytecode, middle, say, tell_lag, usage
+from benchmarks.figures import Figure, say, tell
+from benchmarks.process import Usage, keep_bytecode, middle, tell_lag, usage
 from tests.daemon import Daemon
 
 LIMIT_MB, AIM_MB = 140.0, 115.0
@@ -68,7 +69,7 @@ def after_minutes(folder: Path, minutes: float, seed: int) -> int:
         tell_lag(daemon)
         daemon.terminate()
     name = f"resident memory after {minutes:g} min of demo"
-    return Figure(name, middle(last_minute or [end.rss_mb]), LIMIT_MB, "MB", AIM_MB).tell()
+    return tell(Figure(name, middle(last_minute or [end.rss_mb]), LIMIT_MB, "MB", AIM_MB))
 
 
 def over_days(folder: Path, days: float, limit_s: float, seed: int) -> int:
@@ -100,7 +101,7 @@ def over_days(folder: Path, days: float, limit_s: float, seed: int) -> int:
         return 1
     slope = linear_regression([day for day, _ in settled], [mb for _, mb in settled]).slope
     name = f"growth of memory over days {SETTLING_DAYS} to {reached:.1f} of market time"
-    return Figure(name, slope, SLOPE_LIMIT, "MB a day").tell()
+    return tell(Figure(name, slope, SLOPE_LIMIT, "MB a day"))
 
 
 def market_s(daemon: Daemon) -> float:

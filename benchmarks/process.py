@@ -1,4 +1,4 @@
-"""Figures of a running process, and how a figure is told: value, limit, met or missed.
+"""What a running process takes, and how late its loop is.
 
 Owns the reading of /proc and the daemon's own histogram; knows no benchmark.
 """
@@ -6,13 +6,13 @@ Owns the reading of /proc and the daemon's own histogram; knows no benchmark.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.figures import say
 from tests.daemon import Daemon
 
 MB = 1e6  # as /status counts
@@ -57,31 +57,6 @@ def usage(pid: int) -> Usage:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A measured value and the most it may be; `aim` is what we would like."""
-
-    name: str
-    value: float
-    limit: float
-    unit: str
-    aim: float | None = None
-
-    @property
-    def met(self) -> bool:
-        return self.value <= self.limit
-
-    def tell(self) -> int:
-        """Print one line; 0 when the limit is met, else 1."""
-        wish = f", aim {self.aim:g}" if self.aim is not None else ""
-        word = "pass" if self.met else "MISS"
-        say(
-            f"{word}  {self.name}: {self.value:.2f} {self.unit} (limit {self.limit:g}{wish}) "
-            f"on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
-        )
-        return 0 if self.met else 1
-
-
 def tell_lag(daemon: Daemon) -> None:
     """Print how late the daemon's loop woke up, over its whole life."""
     lag: Mapping[str, Any] = daemon.status().get("resources", {}).get("loop_lag", {})
@@ -114,8 +89,3 @@ def middle(values: Iterable[float]) -> float:
 def keep_bytecode() -> None:
     """A second start reads compiled modules, as an installed Keel does."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-
-
-def say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()

@@ -21,6 +21,7 @@ from bot.app.parts import Parts
 from bot.runtime.logs import LogOptions, configure
 from config.settings import load
 from tests.daemon import Process, free_port
+from tests.until import until
 
 READY_S = 180.0
 
@@ -51,27 +52,28 @@ def run(probe: Probe, folder: Path, flags: Mapping[str, str], during: During) ->
         found["parts"] = build(*arguments, **named)
         return found["parts"]
 
+    async def beside() -> None:
+        await _scanning(found)
+        await during(found["parts"], probe)
+
     async def whole() -> int:
         async with asyncio.TaskGroup() as group:
             timer = group.create_task(probe.time())
             life = group.create_task(daemon._live(settings, []))
-            try:
-                await _scanning(found, life)
-                await during(found["parts"], probe)
-            finally:
-                if not life.done():
-                    os.kill(os.getpid(), signal.SIGTERM)
-                timer.cancel()
+            work = group.create_task(beside())
+            await asyncio.wait((life, work), return_when=asyncio.FIRST_COMPLETED)
+            timer.cancel()
+            if not work.done():  # a SIGTERM is the daemon's: without it there is no measuring
+                work.cancel()
+                sys.exit(f"the daemon ended with {await life} before the measurement was over")
+            if not life.done():
+                os.kill(os.getpid(), signal.SIGTERM)
             return await life
 
     with patch.object(daemon, "build", built):
         return probe.run(whole)
 
 
-async def _scanning(found: Mapping[str, Parts], life: asyncio.Task[int]) -> None:
+async def _scanning(found: Mapping[str, Parts]) -> None:
     """Until the second cycle is over: what the first one fetches is the start's figure."""
-    async with asyncio.timeout(READY_S):
-        while "parts" not in found or found["parts"].road.cycles < 3:
-            if life.done():
-                sys.exit(f"the daemon ended with {life.result()} instead of scanning")
-            await asyncio.sleep(0.1)
+    await until(lambda: "parts" in found and found["parts"].road.cycles >= 3, READY_S)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from benchmarks.process import Figure, keep_bytecode, middle, say, tell_lag, usage
+from benchmarks.figures import Figure, say, tell
+from benchmarks.process import keep_bytecode, middle, tell_lag, usage
 from tests.daemon import Daemon, wait_for
 
 LIMIT_S, AIM_S = 2.0, 1.5
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f" resident then {middle(start.rss_mb for start in found):.0f} MB"
     )
     value = middle(start.stages[END] for start in found)
-    return Figure("start to the first finished scan", value, LIMIT_S, "s", AIM_S).tell()
+    return tell(Figure("start to the first finished scan", value, LIMIT_S, "s", AIM_S))
 
 
 def one(folder: Path, *, stay_s: float = 0.0, lag: bool = False) -> Start:

@@ -1,4 +1,4 @@
-"""What a trace takes on the disk: python -m benchmarks trace
+"""What a trace takes on the disk: python -m benchmarks trace_size
 
 Owns a demo long enough for a few thousand decisions and the asking of the database; candles
 have a table of their own and are told apart.
@@ -18,6 +18,7 @@ from pathlib import Path
 import asyncpg  # type: ignore[import-untyped]
 
 from benchmarks.figures import Figure, say, tell
+from benchmarks.process import tell_lag
 from tests.daemon import Daemon
 from tests.postgres import PostgresServer, programs
 
@@ -31,7 +32,7 @@ Sizes = Mapping[str, int]  # bytes by table, indexes included
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure SQLite, and PostgreSQL where its programs are; 0 when the limit is kept."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks trace")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks trace_size")
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--speed", type=int, default=SPEED)
     chosen = parser.parse_args(arguments)
@@ -86,6 +87,7 @@ def _play(folder: Path, seconds: float, settings: Mapping[str, object]) -> Path:
     with Daemon(folder, settings=settings) as daemon:
         daemon.healthy()
         time.sleep(seconds)
+        tell_lag(daemon)
         code = daemon.terminate()
         if code:
             raise SystemExit(f"the demo ended with {code}: {daemon.output()}")
