@@ -25,6 +25,7 @@ from bot.domain.types import (
     TradingState,
 )
 
+NOT_THE_VENUES = 0  # number of a fill, and of its order, that we made ourselves
 TRADES_BEFORE_COMPOUNDING = 20  # spec 10, "Risk gate"
 
 
@@ -168,6 +169,22 @@ def payer(
         if trade.symbol == funding.symbol and trade.opened_at <= funding.at <= trade.closed_at:
             return trade
     return position
+
+
+def written_off(position: Position, mark: Decimal, at: Ms) -> Fill:
+    """The end at the mark of a position that no fill of the venue's explains; it cost no fee."""
+    return Fill(
+        fill_id=NOT_THE_VENUES,
+        symbol=position.symbol,
+        is_buy=position.side is Side.SHORT,
+        quantity=position.quantity,
+        price=mark,
+        fee=ZERO,
+        closed_pnl=to_micro_cents(unrealised(position, mark)),
+        start_position=position.signed,
+        at=at,
+        venue_id=NOT_THE_VENUES,
+    )
 
 
 def unrealised(position: Position, mark: Decimal) -> Decimal:

@@ -27,6 +27,7 @@ from bot.domain.portfolio import (
     own_share,
     payer,
     to_micro_cents,
+    written_off,
 )
 from bot.domain.protection import Guard, guard_for, guard_to_mapping
 from bot.domain.sizing import exact
@@ -238,6 +239,19 @@ class Books(OrderShelf):
         if order is not None and order.leg is Leg.ENTRY and order.status.terminal:
             self._entry_over(order)
         return True
+
+    def write_off(self, position: Position, at: Ms) -> None:
+        """Fold an end of a position that no fill of the venue's tells: at the mark, for no fee."""
+        mark = self.marks()[position.symbol]
+        log.warning(
+            "position_written_off",
+            symbol=position.symbol,
+            trace_id=position.trace_id,
+            held=str(position.signed),
+            mark=str(mark),
+        )
+        self._facts.tell("position_written_off", at, symbol=position.symbol, mark=str(mark))
+        self.filled(written_off(position, mark, at))
 
     def _unfolded(self, fill: Fill, changed: tuple[Order, ...], error: InvariantBroken) -> None:
         """A fill that fits no position of ours: kept as a row, and nothing is opened any more."""

@@ -6,6 +6,7 @@ Asks neither the trading state nor a breaker nor the database: an exit is never 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -34,6 +35,7 @@ log = structlog.get_logger(__name__)
 FOLLOWED_S = 20.0
 TRIES = 3  # each goes through the whole ladder of slippage bounds
 LOOK_S = 0.5
+CONFIRMED_S = 10.0  # for the venue to say once more that it holds nothing
 
 
 class Closure(StrEnum):
@@ -83,10 +85,13 @@ class Closing:
     ) -> tuple[Closed, ...]:
         """Close these; what became of each, in the same order. Asked twice, it is closed once.
 
-        `limit_s`: machine time. Nothing is awaited that the venue or the database could hold up.
+        `limit_s`: machine time. Nothing is awaited that the venue or the database could hold up,
+        but the venue's word on a position that is gone, for 10 s.
         """
         books = self._books
         before = {symbol: books.positions.get(symbol) for symbol in symbols}
+        if reason is ExitReason.MANUAL:
+            await self._write_off([symbol for symbol in symbols if symbol in books.gone])
         tries = dict.fromkeys(symbols, 0)
         deadline = self._clock.monotonic() + limit_s
         while True:
@@ -104,6 +109,15 @@ class Closing:
                 "closed_by_hand", symbol=one.symbol, state=one.state.value, why=one.why or None
             )
         return found
+
+    async def _write_off(self, gone: Sequence[Symbol]) -> None:
+        """Named by a person: what the venue confirms to hold nothing of leaves the books."""
+        try:
+            async with asyncio.timeout(CONFIRMED_S):
+                for symbol in gone:
+                    await self._execution.write_off(symbol)
+        except TimeoutError:
+            log.warning("not_written_off", symbols=list(gone), error="the venue did not answer")
 
     def _try(self, symbol: Symbol, reason: ExitReason, tries: int) -> bool:
         """Ask the desk for an exit that is not on its way; whether this was another try."""
@@ -150,7 +164,10 @@ class Closing:
 
     def _why_open(self, symbol: Symbol, held: Position) -> str:
         if symbol in self._books.gone:
-            return "the venue holds nothing of it and no fill says why: look at the venue"
+            return (
+                "the venue holds nothing of it and no fill says why: look at the venue; "
+                f"`close {symbol}` books it at the mark once the venue confirms"
+            )
         if symbol in self._books.dust:
             return "it is less than a lot, so the venue takes no order for it: close it there"
         if self._feed.market(symbol) is None:

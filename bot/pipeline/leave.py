@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from bot.domain import orders as life
-from bot.domain.errors import AmbiguousOutcome, TransientError, VenueRejected
+from bot.domain.errors import AmbiguousOutcome, InvariantBroken, TransientError, VenueRejected
 from bot.domain.instrument import Instrument
 from bot.domain.risk import clear_exit
 from bot.domain.sizing import EXIT_SLIPPAGE, reduce
@@ -142,6 +142,27 @@ class Leaving:
             self._instruments.update(await self._feed.instruments())
         except NO_ANSWER as error:
             log.warning("rules_not_renewed", error=str(error))
+
+    async def write_off(self, symbol: Symbol) -> None:
+        """Take off the books what the venue, asked once more, neither holds nor tells a fill of.
+
+        A person's wish alone: its money is then what the mark says, and the balance tells how
+        far that is from what the venue paid.
+        """
+        books = self._books
+        try:
+            fills = await self._venue.fills_since(books.fills_from)
+            account = await self._venue.account()
+        except (*NO_ANSWER, InvariantBroken) as error:
+            log.warning("not_written_off", symbol=symbol, error=str(error))
+            return
+        for fill in fills:
+            books.filled(fill)
+        position = books.positions.get(symbol)
+        if position is None or symbol in account.positions or account.at < books.last_fill_at:
+            return
+        books.write_off(position, account.at)
+        self.doubt.set()
 
     def look_for_dust(self) -> None:
         """Park positions that are less than a lot, and take up those that no longer are."""

@@ -28,6 +28,7 @@ class Execution:
     size: Decimal
     crossed: bool
     liquidation: Row | None = None
+    settles: bool = False  # of a market that is no more
 
 
 def book_fill(world: World, order: SimOrder, done: Execution) -> None:
@@ -36,7 +37,8 @@ def book_fill(world: World, order: SimOrder, done: Execution) -> None:
     change = done.size if order.is_buy else -done.size
     before = account.size(order.coin)
     after = _apply(world, account, order.coin, change, done.price)
-    charge = fee(done.size * done.price, TAKER if done.crossed else MAKER)
+    share = ZERO if done.settles else TAKER if done.crossed else MAKER
+    charge = fee(done.size * done.price, share)
     account.cash -= charge
     account.volume += done.size * done.price
     order.remaining -= done.size
@@ -47,7 +49,7 @@ def book_fill(world: World, order: SimOrder, done: Execution) -> None:
         "side": side(order.is_buy),
         "time": world.now,
         "startPosition": number(before),
-        "dir": direction(before, after.size),
+        "dir": "Settlement" if done.settles else direction(before, after.size),
         "closedPnl": usd(after.closed_pnl),
         "hash": world.hash(),
         "oid": order.oid,

@@ -174,6 +174,20 @@ async def test_a_delisted_coin_opens_nothing_and_lets_out(tmp_path: Path) -> Non
         await half.in_order()
 
 
+async def test_a_delisting_settlement_is_folded_as_closed_by_the_venue(tmp_path: Path) -> None:
+    """All orders go, the position ends at the oracle under no order of ours."""
+    async with acting(tmp_path) as half:
+        await half.enter()
+        half.faults({"kind": "delist", "coin": "ETH", "settle": True})
+        await half.play(40)
+        assert half.stops() == [] and half.account.holdings == {}
+        assert half.account.fills[-1]["dir"] == "Settlement"
+        assert half.books.positions == {}
+        assert half.books.trades[-1].exit_reason is ExitReason.VENUE
+        assert half.books.safety.state is TradingState.ACTIVE
+        await half.in_order()
+
+
 async def test_rules_that_drift_are_asked_anew_when_the_venue_refuses_ours(tmp_path: Path) -> None:
     """szDecimals fell: the size we would send is no longer one; the exit comes through."""
     async with acting(tmp_path) as half:

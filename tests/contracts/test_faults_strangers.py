@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bot.domain.types import ExitReason, TradingState
 from bot.pipeline.blocks import BlockKind
+from bot.pipeline.closing import Closing, Closure
 from tests.acting import ETH, SOL, acting
 
 
@@ -26,6 +28,34 @@ async def test_a_foreign_position_is_quarantined_shown_and_never_touched(tmp_pat
         await half.play(60)
         assert half.account.size("SOL") == 0
         assert not half.books.safety.blocked
+
+
+async def test_a_position_gone_without_a_fill_leaves_the_books_by_hand(tmp_path: Path) -> None:
+    """Its row never came: halted; named by a person and confirmed by the venue, it is booked."""
+    async with acting(tmp_path) as half:
+        await half.enter()
+        held = half.books.positions[ETH]
+        taken = half.account.holdings.pop("ETH")
+        await half.play(60)
+        assert half.books.gone == {ETH}
+        closing = Closing(half.clock, half.hyperliquid.feed, half.books, half.desk, half.execution)
+        (one,) = await closing.close((ETH,), ExitReason.FLATTEN)
+        assert one.state is Closure.STILL_OPEN and "close ETH" in one.why
+        half.account.holdings["ETH"] = taken
+        (one,) = await closing.close((ETH,), ExitReason.MANUAL)
+        assert one.state is Closure.STILL_OPEN, "the venue holds it after all"
+        del half.account.holdings["ETH"]
+        sent = half.hyperliquid.venue.actions_sent
+        (one,) = await closing.close((ETH,), ExitReason.MANUAL)
+        assert one.state is Closure.CLOSED and one.net_pnl is not None
+        assert half.hyperliquid.venue.actions_sent == sent, "no order for what is not there"
+        trade = half.books.trades[-1]
+        assert (trade.exit_reason, trade.quantity) == (ExitReason.VENUE, held.quantity)
+        assert "position_written_off" in half.names()
+        await half.play(60)
+        assert half.books.gone == set() and not half.books.safety.blocked
+        assert half.stops() == [], "its orders are cancelled as strays"
+        assert half.books.safety.state is TradingState.HALTED, "until a person resumes"
 
 
 async def test_a_foreign_order_is_counted_and_left_alone(tmp_path: Path) -> None:

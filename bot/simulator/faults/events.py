@@ -69,7 +69,7 @@ class Events:
             case FaultKind.CLOCK_SKEW:
                 conditions.skew_ms = fault.count("skew_ms")
             case _:
-                self._delist(coins)
+                self._delist(coins, settles=fault.flag("settle"))
 
     def end(self, fault: Fault) -> None:
         """Let it end."""
@@ -131,12 +131,25 @@ class Events:
         ]
         return [meta, shown]
 
-    def _delist(self, coins: list[str]) -> None:
+    def _delist(self, coins: list[str], *, settles: bool) -> None:
+        """Nothing can be opened any more; where the venue settles, nothing is left of it."""
         self._world.conditions.delisted |= {*coins}
         for coin in coins:
             for order in list(self._world.live[coin].values()):
-                if not order.reduce_only:
+                if settles or not order.reduce_only:
                     self._engine.end(order, "delistedCanceled")
+            for account, name in self._held(coin) if settles else ():
+                self._settle_delisted(account, name)
+
+    def _settle_delisted(self, account: AccountState, coin: str) -> None:
+        """Close a position at the oracle, free of fees, under no order of the user's."""
+        world = self._world
+        world.next_block()
+        order = self._engine.taken_over(account, coin)
+        done = Execution(world.prices.oracle(coin), order.remaining, True, settles=True)
+        book_fill(world, order, done)
+        self._engine.end(order, "filled")
+        self._engine.settle(account, coin)
 
     # --- what happens once ----------------------------------------------------------------
 

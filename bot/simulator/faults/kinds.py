@@ -139,7 +139,7 @@ WORDS: dict[FaultKind, dict[str, Word]] = {
     _F.THIN_BOOK: _EVERY | _WHILE | {"depth": Word(0.0, 0, 1)},
     _F.FUNDING_SPIKE: _EVERY | _WHILE | {"hourly": Word(0.04, -0.04, 0.04)},
     _F.CLOCK_SKEW: _EVERY | _WHILE | {"skew_ms": Word(5_000, -86_400_000, 86_400_000)},
-    _F.DELIST: _EVERY | _WHILE,
+    _F.DELIST: _EVERY | _WHILE | {"settle": Word(False)},
     _F.CUT_SOCKETS: _EVERY,
     _F.LIQUIDATE: _EVERY,
     _F.DELEVERAGE: _EVERY | {"fraction": Word(1.0, 0, 1)},
