@@ -24,6 +24,7 @@ from bot.adapters.store import (
 from bot.adapters.venues.hyperliquid import connect
 from bot.app.address import refuse_unknown_host
 from bot.app.controls import DaemonControls
+from bot.app.heartbeat import Heartbeat
 from bot.app.incarnation import STATE as INCARNATION
 from bot.app.incarnation import refuse_another_life
 from bot.app.keeping import BACKUP_FOLDER, Keeping, trading_config
@@ -39,7 +40,7 @@ from bot.domain.errors import ConfigError, TransientError
 from bot.domain.types import ExitReason, Ms
 from bot.pipeline.facts import Fact
 from bot.pipeline.recover import lives, restore
-from bot.ports import Changes, EquityPoint, Recovered
+from bot.ports import Changes, Recovered
 from bot.runtime.heap import Heap
 from bot.runtime.lock import FolderLock
 from bot.runtime.logs import LogOptions, configure, register_secret
@@ -145,6 +146,7 @@ class _Daemon:
         self._supervisor = Supervisor(self._clock)
         self._lag = LoopLag()
         self._ready = asyncio.Event()
+        self._heartbeat = Heartbeat(parts, self._ready)
         self.view = DaemonView(
             parts, self._supervisor, ResourceMeter(self._lag), warnings, version=VERSION
         )
@@ -196,7 +198,7 @@ class _Daemon:
         add(Service("care", parts.care.run, critical=True))
         add(Service("reconcile", self._reconcile, critical=True))
         add(Service("lookout", self._lookout, critical=True))
-        add(Service("heartbeat", self._heartbeat, critical=False))
+        add(Service("heartbeat", self._heartbeat.run, critical=False))
         add(Service("loop_lag", self._lag.run, critical=False))
         add(Service("heap", Heap().run, critical=False))
         add(Service("health", self.view.watched.watch, critical=False))
@@ -222,7 +224,7 @@ class _Daemon:
     def _add_stages(self) -> None:
         stop = self._supervisor.on_stop
         stop("desk", self._quiet_desk, 5.5)
-        stop("rows", self._parts.rows.drained, 1.0)
+        stop("rows", self._heartbeat.stop, 1.0)
         stop("behind", self._write_behind, 1.5)
 
     # --- services ----------------------------------------------------------------------
@@ -273,20 +275,6 @@ class _Daemon:
     async def _reconcile(self) -> None:
         await self._ready.wait()
         await self._parts.reconcile.run()
-
-    async def _heartbeat(self) -> None:
-        """One equity row a beat; the breakers' memory goes along."""
-        parts = self._parts
-        await self._ready.wait()
-        while True:
-            with self._clock.busy():
-                worth, safety = parts.books.equity(), parts.books.safety
-                safety.equity(worth)
-                cash = parts.books.ledger.cash
-                now, peak = self._clock.now(), safety.book.peak
-                point = EquityPoint(now, worth, cash, worth - cash, peak)
-                parts.rows.behind(replace(safety.changes(), equity=(point,)))
-            await self._clock.pause(parts.world.pace.heartbeat_s)
 
     async def _end_of_data(self) -> None:
         """The candles are played: no more entries, close what is open, leave with 0."""

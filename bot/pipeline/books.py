@@ -55,7 +55,7 @@ from bot.pipeline.recent import RecentKeys
 from bot.pipeline.rows import Rows
 from bot.pipeline.safety import Safety
 from bot.pipeline.shelf import OrderShelf
-from bot.ports import Changes, Clock, Feed
+from bot.ports import Changes, Clock, EquityPoint, Feed
 
 log = structlog.get_logger(__name__)
 
@@ -124,6 +124,11 @@ class Books(OrderShelf):
     def equity(self) -> Decimal:
         """Worth of the account at the marks, USD."""
         return to_micro_cents(equity(self.ledger, self.positions.values(), self.marks()))
+
+    def point(self) -> EquityPoint:
+        """Worth of the account now, as the curve keeps it."""
+        worth, cash = self.equity(), self.ledger.cash
+        return EquityPoint(self._clock.now(), worth, cash, worth - cash, self.safety.book.peak)
 
     # --- what we are about to do ------------------------------------------------------
 
@@ -311,9 +316,18 @@ class Books(OrderShelf):
                 trades=(trade,) if trade is not None else (),
                 state=state or None,
                 breaker_events=self.safety.take_events(),
+                equity=self._after(trade),
             )
         )
         self.pulse.beat()
+
+    def _after(self, trade: Trade | None) -> tuple[EquityPoint, ...]:
+        """A closed trade changes what the account is worth: its point goes with its row.
+
+        Not at a start, before the account and every mark have been seen.
+        """
+        seen = all(self._feed.market(symbol) is not None for symbol in self.positions)
+        return (self.point(),) if trade is not None and self.baseline_known and seen else ()
 
     def _reduces(self, fill: Fill) -> bool:
         """Whether somebody else's fill (a liquidation, a person) took from our position."""
