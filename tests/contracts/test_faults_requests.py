@@ -121,11 +121,35 @@ async def test_429_sheds_questions_and_never_drops_an_exit(tmp_path: Path) -> No
         await half.in_order()
 
 
-@pytest.mark.parametrize("says", ["low", "high", "duplicate"])
+@pytest.mark.parametrize("executed", [True, False], ids=["the first was done", "none was"])
+@pytest.mark.parametrize("on", ["entry", "exit", "stop", "cancel"])
+async def test_an_order_that_came_twice_is_asked_for_and_not_sent_again(
+    tmp_path: Path, on: str, executed: bool
+) -> None:
+    """No two of our actions share a nonce: "duplicate" says that a gateway passed one on twice."""
+    fault = {"kind": "nonce", "on": on, "says": "duplicate", "executed": executed}
+    async with acting(tmp_path, fault) as half:
+        assert await half.enter() is (Reason.UNKNOWN_OUTCOME if on == "entry" else Reason.EXECUTED)
+        await half.play(20)
+        assert len(half.orders(Leg.ENTRY)) == (executed or on != "entry")
+        assert not half.books.safety.blocked
+        if on in ("stop", "cancel"):
+            half.desk.move_stop(ETH, 2_800.0)
+            await half.play(10)
+            moved = executed or on == "cancel"
+            assert [stop.trigger for stop in half.stops()] == [2_800 if moved else 2_700]
+        half.desk.close(ETH, ExitReason.MANUAL)
+        await half.play(50)
+        assert half.struck() == [1]
+        assert half.account.holdings == {}
+        await half.in_order()
+
+
+@pytest.mark.parametrize("says", ["low", "high"])
 async def test_a_refused_nonce_executes_nothing_and_costs_no_position(
     tmp_path: Path, says: str
 ) -> None:
-    """A fresh nonce is tried once where the venue named the nonce as too low or used."""
+    """A fresh nonce is tried once where the venue named the nonce as too low."""
     async with acting(tmp_path, {"kind": "nonce", "on": "entry", "says": says}) as half:
         done = await half.enter()
         assert done is (Reason.VENUE_REJECTED if says == "high" else Reason.EXECUTED)

@@ -52,6 +52,8 @@ class Gate:
             case FaultKind.TIMEOUT:
                 return await self._silence(fault, request, answer, clock)
             case _:
+                if fault.said.get("executed"):
+                    await answer()
                 return _said(dumps({"status": "err", "response": _refusal(fault)}), 200)
 
     async def close(self) -> None:

@@ -121,7 +121,10 @@ WORDS: dict[FaultKind, dict[str, Word]] = {
         "hold_s": Word(30.0, 0, 600),  # machine time after which the connection is cut
     },
     _F.RESET: _EVERY | _REQUEST | _EXECUTED,
-    _F.NONCE: _EVERY | _REQUEST | {"says": Word("low", choices=("low", "high", "duplicate"))},
+    _F.NONCE: _EVERY
+    | _REQUEST
+    | _EXECUTED
+    | {"says": Word("low", choices=("low", "high", "duplicate"))},
     _F.BUDGET: _EVERY | _REQUEST,
     _F.AGENT: _EVERY | _REQUEST,
     _F.DROP: _EVERY | _FRAME,

@@ -21,7 +21,11 @@ from bot.domain.errors import AmbiguousOutcome, TransientError, VenueRejected
 
 log = structlog.get_logger(__name__)
 
-_NONCE_ERRORS = ("duplicate nonce", "nonce too low")  # facts 2.3: provably not executed
+_LOW = "nonce too low"  # facts 2.3: provably not executed
+# Our nonces are unique, so "duplicate" means that the request came twice (a gateway passed it on
+# once more): the first one may have been carried out.
+_TWICE = "duplicate nonce"
+_ORDER = "order"  # what else is sent (cancels, leverage) does no more when done twice
 _EXPIRED = "already expired"  # facts 2.3
 _TOO_LOW = re.compile(r"nonce too low \d+ < (\d+)")
 _ADDRESS_BUDGET = "Too many cumulative requests"  # facts 5: refused free, one pass each 10 s
@@ -93,10 +97,10 @@ class Actions:
         try:
             return await self._once(action, batch, priority, expires_after)
         except VenueRejected as refusal:
-            if not any(text in refusal.raw for text in _NONCE_ERRORS):
+            if not any(text in refusal.raw for text in (_LOW, _TWICE)):
                 raise
             self._heed(refusal.raw)
-        # A refused nonce executed nothing, so that one more try is safe for entries too.
+        # Nothing was executed, or once more does no harm.
         return await self._once(action, batch, priority, expires_after)
 
     async def _once(
@@ -109,6 +113,12 @@ class Actions:
             return _verdict(answer)
         except UnreadableAnswer as error:
             raise AmbiguousOutcome(f"{error}: ask before sending again") from None
+        except VenueRejected as refusal:
+            if _TWICE in refusal.raw and action["type"] == _ORDER:
+                raise AmbiguousOutcome(
+                    f"{refusal.raw}: it came twice, the first one may stand: ask"
+                ) from None
+            raise
 
     def _heed(self, raw: str) -> None:
         found = _TOO_LOW.search(raw)

@@ -230,6 +230,20 @@ async def test_a_refused_nonce_is_replaced_once(
     assert len(venue.actions) == 4
 
 
+@pytest.mark.parametrize("priority", [Priority.ENTRY, Priority.EXIT])
+async def test_an_order_whose_nonce_is_a_duplicate_is_not_sent_again(
+    venue: FakeVenue, transport: Transport, priority: Priority
+) -> None:
+    """Ours are unique: the request came twice, and the first one may have been carried out."""
+    twice = {"status": "err", "response": f"Invalid nonce: duplicate nonce {WALL}"}
+    low = {"status": "err", "response": f"Invalid nonce: nonce too low {WALL} < {WALL + 5}"}
+    for answers in ([twice], [low, twice]):
+        before, venue.exchange = len(venue.actions), list(answers)
+        with pytest.raises(AmbiguousOutcome, match="duplicate"):
+            await actions(transport).perform({"type": "order", "orders": []}, priority=priority)
+        assert len(venue.actions) - before == len(answers)
+
+
 async def test_an_action_that_expired_while_waiting_is_not_sent(
     venue: FakeVenue, transport: Transport
 ) -> None:
