@@ -27,7 +27,17 @@ from bot.app.recorded import RecordedTraces, candles_of, curve_of, trade_row
 from bot.domain.errors import TransientError
 from bot.domain.portfolio import to_micro_cents, unrealised
 from bot.domain.sizing import exact
-from bot.domain.types import ZERO, Ms, Position, Symbol, Timeframe, TradingState
+from bot.domain.types import (
+    ZERO,
+    Leg,
+    Ms,
+    Order,
+    Position,
+    Side,
+    Symbol,
+    Timeframe,
+    TradingState,
+)
 from bot.pipeline.account_view import account_view
 from bot.pipeline.facts import Fact
 from bot.runtime.logs import error_count
@@ -243,7 +253,7 @@ class DaemonView(RecordedTraces):
 
     def _position(self, position: Position) -> Mapping[str, object]:
         parts, symbol = self._parts, position.symbol
-        guard = parts.books.guards.get(symbol)
+        stops = parts.books.resting_stops(symbol)
         market = parts.hyperliquid.feed.market(symbol)
         account = parts.reconcile.account
         there = account.positions.get(symbol) if account is not None else None
@@ -255,9 +265,9 @@ class DaemonView(RecordedTraces):
             "quantity": position.quantity,
             "entry_price": position.entry_price,
             "mark": mark,
-            "stop": guard.stop if guard is not None else None,
-            "target": guard.target if guard is not None else None,
-            "stop_rests": bool(parts.books.resting_stops(symbol)),
+            "stop": nearest(stops or parts.books.legs(symbol, Leg.STOP), position.side),
+            "target": nearest(parts.books.legs(symbol, Leg.TARGET), position.side.opposite),
+            "stop_rests": bool(stops),
             "liquidation_price": there.liquidation_price if there is not None else None,
             "unrealised_pnl": gain,
             "funding": position.funding,
@@ -296,3 +306,14 @@ class DaemonView(RecordedTraces):
             "loop_lag_p99_ms": resources.loop_lag.p99_ms,
             "loop_lag_max_ms": resources.loop_lag.max_ms,
         }
+
+
+def nearest(orders: Sequence[Order], side: Side) -> Decimal | None:
+    """The trigger that a price moving against `side` meets first, as the venue has it.
+
+    While a stop is moved two of them rest. None: there is no such order.
+    """
+    triggers = [order.trigger for order in orders if order.trigger is not None]
+    if not triggers:
+        return None
+    return max(triggers) if side is Side.LONG else min(triggers)

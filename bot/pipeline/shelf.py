@@ -48,6 +48,10 @@ class OrderShelf:
             and order.venue_id is not None
         )
 
+    def legs(self, symbol: Symbol, leg: Leg) -> tuple[Order, ...]:
+        """Orders of this kind that are on their way or rest, oldest first."""
+        return tuple(order for order in self.open_orders(symbol) if order.leg is leg)
+
     def next_attempt(self, trace_id: TraceId, leg: Leg) -> int:
         """The next free number for an order of this trace and leg."""
         used = [

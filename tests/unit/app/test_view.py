@@ -6,11 +6,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from bot.app.parts import Parts
-from bot.app.view import DaemonView, Phase
-from bot.domain.types import ExitReason
+from bot.app.view import DaemonView, Phase, nearest
+from bot.domain.orders import new_orders
+from bot.domain.sizing import exact
+from bot.domain.types import ExitReason, Leg, Side
 from bot.runtime.resources import LoopLag, ResourceMeter
 from bot.runtime.supervisor import Service, Supervisor
 from bot.web.encode import encode
@@ -18,7 +22,7 @@ from bot.web.view import HealthState
 from tests.fake_venue import FakeVenue
 from tests.fakes import FakeFeed
 from tests.unit.app.given import parts
-from tests.unit.pipeline.given import BTC, entry, plan
+from tests.unit.pipeline.given import BTC, START, entry, plan
 from tests.until import until
 
 
@@ -83,9 +87,33 @@ async def test_status_shows_a_position_with_its_protection_and_its_worth() -> No
         assert shown["side"] == "LONG"
         assert shown["quantity"] == str(position.quantity)
         assert shown["stop_rests"] is True
-        assert shown["stop"] < 100.0 < shown["target"]
+        resting = {o.leg: o for o in made.books.open_orders(BTC)}
+        assert shown["stop"] == str(resting[Leg.STOP].trigger)
+        assert shown["target"] == str(resting[Leg.TARGET].trigger)
+        assert float(shown["stop"]) < 100.0 < float(shown["target"])
         assert float(shown["unrealised_pnl"]) == float(position.quantity)
         assert shown["trace_id"] == position.trace_id
+
+
+async def test_the_stop_shown_is_the_one_that_rests() -> None:
+    """Rounded to the venue's tick and exact, not the price that care asked for."""
+    async with holding() as (made, _, _):
+        task = asyncio.ensure_future(made.execution.move_stop(BTC, 98.56099999999))
+        await until(task.done)
+        assert task.result()
+        (shown,) = read(view_of(made).status())["positions"]
+        (resting,) = made.books.resting_stops(BTC)
+        assert shown["stop"] == str(resting.trigger)
+        assert resting.trigger != exact(made.books.guards[BTC].stop)
+
+
+def test_of_two_stops_the_one_that_is_met_first_is_shown() -> None:
+    """While a stop moves the old one and the new one rest; without any there is no price."""
+    stop = new_orders(entry().intent, START)[1]
+    two = [replace(stop, trigger=Decimal(price)) for price in ("98.5", "99")]
+    assert nearest(two, Side.LONG) == Decimal(99)
+    assert nearest(two, Side.SHORT) == Decimal("98.5")
+    assert nearest([], Side.LONG) is None
 
 
 async def test_a_position_without_a_price_is_shown_all_the_same() -> None:
