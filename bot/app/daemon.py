@@ -31,7 +31,7 @@ from bot.app.keeping import BACKUP_FOLDER, Keeping, trading_config
 from bot.app.models import open_models
 from bot.app.nonces import NonceKeeper
 from bot.app.parts import Parts, build
-from bot.app.policies import rules_of
+from bot.app.policies import rules_of, stored_config
 from bot.app.reach import refuse_dead
 from bot.app.telling import log_fact
 from bot.app.view import DaemonView, Phase
@@ -98,7 +98,7 @@ async def _live(settings: Settings, warnings: Sequence[str]) -> int:
         refuse_another_life(world, recovered, str(store.place))
         parts = build(settings, world, store, hyperliquid, models, rules)
         parts.facts.listen(log_fact)
-        body = {"policies": parts.policies}
+        body = stored_config(parts.policies, parts.council.template)
         await store.journal.put_config(parts.fingerprint, world.clock.now(), body)
         await store.journal.record(trading_config(settings))
         await _recover(parts, recovered)

@@ -17,7 +17,7 @@ from bot.domain.types import TraceId
 from bot.plugins import load_strategies
 from bot.ports import TraceRecord
 from bot.research.replay import replay as decide_again
-from bot.research.replay import revive_policies, windows_of
+from bot.research.replay import revive_policies, revive_prompts, windows_of
 from bot.runtime.clock import SystemClock
 from bot.runtime.logs import LogOptions, configure
 from bot.runtime.supervisor import Service, Supervisor
@@ -43,11 +43,12 @@ async def _replay(settings: Settings, trace_id: TraceId) -> tuple[int, tuple[str
         if stored is None:
             raise ConfigError(f"the configuration {record.fingerprint} of {trace_id} is gone")
         policies = revive_policies(stored["policies"])
+        prompts = revive_prompts(stored.get("prompts", []))
         rules = load_strategies(policies.strategies, policies.overrides)
         bars = await windows_of(record, store.candles, f"hyperliquid:{name}")
     finally:
         await store.close()
-    result = decide_again(record, bars, policies, rules)
+    result = decide_again(record, bars, policies, rules, prompts)
     said = f"{trace_id}: ended at {record.stage} ({record.result})"
     if result.differs is None:
         return 0, (f"{said}; replayed equal: {', '.join(result.sections)}",)

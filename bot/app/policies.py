@@ -5,6 +5,10 @@ Owns the translation; knows no adapter.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+
+from bot.domain import canonical
 from bot.domain.approval import ApprovalMode, ApprovalPolicy
 from bot.domain.breakers import BreakerLimits
 from bot.domain.council import RULES_SEAT, CouncilPolicy
@@ -20,7 +24,7 @@ from bot.domain.types import Symbol, Tier, Timeframe
 from bot.pipeline.policies import Policies
 from bot.pipeline.scan import UniversePolicy
 from bot.plugins import STRATEGIES, LoadedStrategy, load_strategies, names
-from config.models import chosen
+from config.models import Chosen, chosen
 from config.settings import Settings
 from config.templates import COUNCIL_PROMPT, prompt_text
 
@@ -65,7 +69,7 @@ def policies_of(
         strategies=tuple(rule.id for rule in rules),
         overrides=overrides_of(settings),
         seats=tuple(one.name for one in asked) or (RULES_SEAT,),
-        models=tuple(f"{one.name}:{one.model}" for one in asked),
+        models=tuple(_named(one) for one in asked),
         prompt=council_template().version if asked else "",
         flags=_flags(settings),
         weights=ScoreWeights(),
@@ -97,6 +101,27 @@ def policies_of(
         min_range_frac=signals.min_volatility_24h_percent,
         max_move_r=gates.max_price_move_r,
     )
+
+
+def _named(one: Chosen) -> str:
+    """A model by all that shapes its answers; how it is asked in the end stands in the trace."""
+    can = one.shipped
+    asked = [
+        can.formats,
+        can.strict,
+        can.temperature,
+        can.seed,
+        can.max_tokens_field,
+        can.max_output_tokens,
+        can.extra_body,
+    ]
+    digest = hashlib.sha256(canonical.dumps(asked)).hexdigest()[:12]
+    return f"{one.name}:{one.model} at {one.base_url} #{digest}"
+
+
+def stored_config(policies: Policies, template: Template | None) -> Mapping[str, object]:
+    """What is kept under the fingerprint, so that a decision can be decided again."""
+    return {"policies": policies, "prompts": [template] if template is not None else []}
 
 
 def council_template() -> Template:

@@ -28,6 +28,7 @@ class Template:
     system: str
     user: str
     version: str
+    schema: str = SCHEMA_TEXT
 
 
 def template_of(name: str, text: str) -> Template:
@@ -48,8 +49,15 @@ def template_of(name: str, text: str) -> Template:
     if problems:
         raise ValueError("; ".join(problems))
     stable, volatile = system.strip() + "\n", user.strip() + "\n"
-    digest = _hash(stable, volatile, SCHEMA_TEXT)[:VERSION_DIGITS]
-    return Template(stable, volatile, f"{name}-{digest}")
+    return Template(stable, volatile, f"{name}-{_digits(stable, volatile, SCHEMA_TEXT)}")
+
+
+def as_stored(template: Template) -> Template:
+    """The same template, if its version still names its bytes. Raises ValueError if not."""
+    named = _digits(template.system, template.user, template.schema)
+    if template.version.rpartition("-")[2] != named:
+        raise ValueError(f"the stored prompt {template.version} holds other bytes: {named}")
+    return template
 
 
 def render(template: Template, brief: Brief) -> Messages:
@@ -66,6 +74,15 @@ def line_of(key: str, value: float | str) -> str:
 def answer_key(identity: str, messages: Messages) -> str:
     """The hash of every byte that shapes an answer: model, parameters, messages, schema."""
     return _hash(identity, messages.system, messages.user, SCHEMA_TEXT)
+
+
+def bytes_hash(messages: Messages) -> str:
+    """Names the bytes that the models were shown; the schema is named by the version."""
+    return _hash(messages.system, messages.user)
+
+
+def _digits(stable: str, volatile: str, schema: str) -> str:
+    return _hash(stable, volatile, schema)[:VERSION_DIGITS]
 
 
 def _hash(*parts: str) -> str:

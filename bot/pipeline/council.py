@@ -125,6 +125,16 @@ class Council:
         messages = render(self._template, brief)
         return Question(proposal.signal, score, flags, brief, messages, trace_id)
 
+    @property
+    def template(self) -> Template | None:
+        """The prompt; None where no model sits here."""
+        return self._template
+
+    @property
+    def identities(self) -> Mapping[str, str]:
+        """What each seat is now: endpoint, model, parameters, way of asking, as one hash."""
+        return {seat.name: seat.identity for seat in self._seats}
+
     def cost_of(self, question: Question) -> Decimal:
         """What asking everybody costs at most, in USD."""
         return sum((seat.cost_of(question) for seat in self._seats), ZERO)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from bot.domain.approval import needs_person
 from bot.domain.instrument import Instrument
+from bot.domain.prompt import bytes_hash
 from bot.domain.reasons import Reason, Stage
 from bot.domain.sizing import size
 from bot.domain.types import Decision, Intent, Ms, Question, Rejected, Side, Symbol
@@ -55,7 +56,12 @@ class Judgement:
             if not self._worth(thought, question, trail):
                 trail.end(Reason.NOT_WORTH_ASKING, Stage.SCORE)  # it never came to the council
                 return None
-            prompt = {"version": question.messages.version, "facts": question.brief.facts}
+            prompt = {
+                "version": question.messages.version,
+                "facts": question.brief.facts,
+                "hash": bytes_hash(question.messages),
+                "seats": self._council.identities,
+            }
             trail.note("prompt", prompt)
             return question
 

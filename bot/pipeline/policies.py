@@ -45,7 +45,9 @@ class Policies:
     prompt: str = ""  # version of the council's prompt; empty: no model is asked
     min_range_frac: float = 0.0  # 24 h range, (high - low) / low; scalper 0.03
     max_move_r: float = 0.5  # spec 05: price moved since the decision, in stop distances
-    models: tuple[str, ...] = ()  # "seat:model" of every model asked
+    models: tuple[
+        str, ...
+    ] = ()  # seat, model, endpoint and hash of parameters of every model asked
 
     @property
     def timeframes(self) -> tuple[Timeframe, ...]:

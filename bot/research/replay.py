@@ -21,6 +21,7 @@ from bot.domain.errors import ConfigError
 from bot.domain.evidence import hear
 from bot.domain.instrument import Instrument
 from bot.domain.model_answer import AnswerError
+from bot.domain.prompt import Template, as_stored, bytes_hash, render
 from bot.domain.proposal import Rule
 from bot.domain.sizing import size
 from bot.domain.snapshot import Snapshot, window_hash
@@ -106,10 +107,14 @@ def replay(
     bars: Mapping[Timeframe, Bars],
     policies: Policies,
     rules: Sequence[Rule],
+    prompts: Sequence[Template] = (),
 ) -> Replayed:
-    """Recompute every section that the trace has and compare the canonical bytes."""
+    """Recompute every section that the trace has and compare the canonical bytes.
+
+    Raises ConfigError when the prompt that was asked with is not among `prompts`.
+    """
     body = record.body
-    recomputed = _recompute(record, bars, policies, rules)
+    recomputed = _recompute(record, bars, policies, rules, prompts)
     done: list[str] = []
     for section in SECTIONS:
         if section not in body:
@@ -130,6 +135,7 @@ def _recompute(
     bars: Mapping[Timeframe, Bars],
     policies: Policies,
     rules: Sequence[Rule],
+    prompts: Sequence[Template],
 ) -> dict[str, object]:
     body, out = record.body, cast(dict[str, object], {})
     market = _revive(Market, _at(body, "inputs", "market"))
@@ -144,11 +150,30 @@ def _recompute(
     if "worth" in body:
         out["worth"] = _weighed(record, thought, policies)
     if "prompt" in body:
-        out["prompt"] = {"version": policies.prompt, "facts": brief.facts}
+        asked = cast(Body, body["prompt"])
+        out["prompt"] = _shown(asked, brief, policies.prompt, prompts)
     if "answers" in body:
         out["answers"] = _heard(body, brief)
         _recompute_gates(record, snapshot, thought, policies, out)
     return out
+
+
+def _shown(
+    asked: Body, brief: Brief, version: str, prompts: Sequence[Template]
+) -> Mapping[str, object]:
+    """What the models were shown, down to the hash of its bytes; who they were is an input."""
+    shown: dict[str, object] = {"version": version, "facts": brief.facts}
+    if "hash" in asked:  # traces from before it was kept do without
+        shown["hash"] = bytes_hash(render(_prompt(version, prompts), brief))
+        shown["seats"] = asked.get("seats")
+    return shown
+
+
+def _prompt(version: str, prompts: Sequence[Template]) -> Template:
+    for template in prompts:
+        if template.version == version:
+            return template
+    raise ConfigError(f"the prompt {version} is not stored with the configuration")
 
 
 def _weighed(record: TraceRecord, thought: Thought, policies: Policies) -> Mapping[str, object]:
@@ -249,6 +274,14 @@ def revive_policies(stored: object) -> Policies:
     """Read the policies of a fingerprint back. Raises ConfigError when they are not readable."""
     try:
         return _revive(Policies, stored)
+    except ValueError as error:
+        raise ConfigError(f"the stored configuration cannot be read: {error}") from error
+
+
+def revive_prompts(stored: object) -> tuple[Template, ...]:
+    """Read the prompts of a fingerprint back. Raises ConfigError for one of other bytes."""
+    try:
+        return tuple(as_stored(one) for one in _revive(tuple[Template, ...], stored))
     except ValueError as error:
         raise ConfigError(f"the stored configuration cannot be read: {error}") from error
 

@@ -12,6 +12,7 @@ from bot.domain.council import RULES_SEAT
 from bot.domain.red_flags import FlagCode
 from bot.domain.types import Tier, Timeframe
 from bot.pipeline.policies import Policies, fingerprint
+from config.catalogue import SHIPPED
 from tests.unit.config.given import settings
 
 M1, M5, M15, H1, H4 = (Timeframe(name) for name in ("1m", "5m", "15m", "1h", "4h"))
@@ -249,3 +250,34 @@ def test_the_fingerprint_changes_with_every_number_that_decides_and_with_nothing
     ):
         chosen = settings({"PROFILE": "demo", name: value})
         assert fingerprint(policies_of(chosen, rules_of(chosen), None)) != one, name
+
+
+def marked(flags: dict[str, str]) -> str:
+    chosen = settings(flags)
+    return fingerprint(policies_of(chosen, rules_of(chosen), None))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"OPENAI_MODEL": "gpt-5.5"},
+        {"OLLAMA_BASE_URL": "http://127.0.0.1:9999/v1"},
+        {"ENABLE_OLLAMA": "false"},
+    ],
+)
+def test_another_model_or_endpoint_is_another_fingerprint(changed: dict[str, str]) -> None:
+    """Evidence about a council holds for these models, where they are asked."""
+    council = {"ENABLE_OPENAI": "true", "OPENAI_API_KEY": "sk-" + "a" * 24, "ENABLE_OLLAMA": "true"}
+    assert marked(council) != marked({**council, **changed})
+
+
+def test_a_models_parameters_are_in_the_fingerprint_and_its_key_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Formats, temperature, seed, length and what else is sent."""
+    council = {"ENABLE_OPENAI": "true", "OPENAI_API_KEY": "sk-" + "a" * 24}
+    before = marked(council)
+    assert marked({**council, "OPENAI_API_KEY": "sk-" + "b" * 24}) == before
+    hotter = {**SHIPPED, "openai": SHIPPED["openai"].model_copy(update={"temperature": 0.7})}
+    monkeypatch.setattr("config.models.SHIPPED", hotter)
+    assert marked(council) != before

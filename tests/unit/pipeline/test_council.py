@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bot.domain.approval import ApprovalPolicy
+from bot.domain.prompt import bytes_hash
 from bot.domain.reasons import CheckCode, Reason, Stage
 from bot.domain.types import AbstentionKind, Decision, Opinion, Tier, TradingState
 from bot.pipeline.council import CouncilOptions
@@ -108,6 +109,8 @@ async def test_every_model_sees_the_same_bytes_and_neither_coin_nor_price_nor_ti
     assert made.offers[0].trail.body["prompt"] == {
         "version": one.version,
         "facts": seats[0].questions[0].brief.facts,
+        "hash": bytes_hash(one),
+        "seats": {"a": "model a", "b": "model b", "c": "model c"},
     }
 
 

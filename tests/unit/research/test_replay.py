@@ -18,7 +18,13 @@ from bot.domain.types import Action, Bars, Tier, Timeframe
 from bot.pipeline.desk import Desk
 from bot.pipeline.policies import Policies
 from bot.ports import TraceRecord
-from bot.research.replay import first_difference, replay, revive_policies, windows_of
+from bot.research.replay import (
+    first_difference,
+    replay,
+    revive_policies,
+    revive_prompts,
+    windows_of,
+)
 from tests.council import FakeModel, answer, template
 from tests.fakes import FakeSeat
 from tests.judgement import FixedRule
@@ -262,7 +268,7 @@ async def test_a_councils_decision_replays_from_the_stored_answers() -> None:
     made, given, rule = models(answer(), answer(reasoning=ROUND), "no JSON")
     record = await lived(made)
     assert (record.stage, record.result) == (Stage.PROTECT, Reason.EXECUTED)
-    result = replay(record, await again(made, record), given, [rule])
+    result = replay(record, await again(made, record), given, [rule], [template()])
     assert result.differs is None, result
     assert result.sections[4:] == ("worth", "prompt", "answers", "decision", "approval", "desk")
 
@@ -274,7 +280,7 @@ async def test_what_was_not_worth_asking_replays_too() -> None:
     made = thinking(rules=[rule], seats=[FakeModel("a")], policies=given, template=template())
     record = await lived(made)
     assert record.result == Reason.NOT_WORTH_ASKING
-    result = replay(record, await again(made, record), given, [rule])
+    result = replay(record, await again(made, record), given, [rule], [template()])
     assert (result.differs, result.sections[-1]) == (None, "worth")
 
 
@@ -286,6 +292,7 @@ async def test_what_was_not_worth_asking_replays_too() -> None:
         (("answers", "opinions", 1, "action"), "SHORT", "answers.opinions[1].action"),
         (("answers", "opinions", 1, "text"), answer(confidence=0.7), "answers.opinions[1]"),
         (("prompt", "version"), "council-v0-000000000000", "prompt.version"),
+        (("prompt", "hash"), "0" * 64, "prompt.hash"),
         (("worth", "asked", "asking_usd"), "99", "worth.checks"),
     ],
 )
@@ -298,8 +305,25 @@ async def test_a_tampered_answer_is_named(path: Any, value: object, named: str) 
     for key in path[:-1]:
         place = place[key]
     place[path[-1]] = value
-    result = replay(replace(record, body=body), await again(made, record), given, [rule])
+    result = replay(
+        replace(record, body=body), await again(made, record), given, [rule], [template()]
+    )
     assert str(result.differs).startswith(named)
+
+
+async def test_a_prompt_of_other_bytes_is_found() -> None:
+    """One byte of the template: the hash of what was shown, or the version, does not hold."""
+    made, given, rule = models(answer(), answer(), answer())
+    record = await lived(made)
+    stored = template()
+    edited = replace(stored, user=stored.user.replace("Is it", "It is"))
+    result = replay(record, await again(made, record), given, [rule], [edited])
+    assert result.differs == "prompt.hash"
+    assert revive_prompts(canonical.plain([stored])) == (stored,)
+    with pytest.raises(ConfigError, match="holds other bytes"):
+        revive_prompts(canonical.plain([edited]))
+    with pytest.raises(ConfigError, match="not stored"):
+        replay(record, await again(made, record), given, [rule])
 
 
 async def test_a_trace_from_before_a_field_existed_replays() -> None:
