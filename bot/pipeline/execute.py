@@ -29,7 +29,7 @@ from bot.domain.types import (
     Symbol,
 )
 from bot.pipeline.blocks import BlockKind
-from bot.pipeline.leave import NO_ANSWER, Leaving
+from bot.pipeline.leave import NO_ANSWER, Leaving, says
 from bot.pipeline.plans import Plan
 
 log = structlog.get_logger(__name__)
@@ -114,7 +114,8 @@ class Execution(Leaving):
         orders = tuple(self._books.orders[cloid] for cloid in _legs(intent))
         now = self._clock.now()
         self._books.follow_up(tuple(life.rejected(order, why, now) for order in orders))
-        if any(words in why.lower() for words in SHUT):
+        self._heed(why)
+        if says(why, SHUT):
             self._books.safety.block(intent.symbol, f"market shut: {why}", BlockKind.MARKET_SHUT)
         no_match = "could not immediately match" in why
         return Reason.NO_FILL if no_match else Reason.VENUE_REJECTED

@@ -8,7 +8,7 @@ whether nor why. Such an order may be sent again after asking, since it cannot g
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, replace
 
 import structlog
@@ -28,6 +28,7 @@ from bot.domain.types import (
     OrderStatus,
     Position,
     Symbol,
+    TradingState,
 )
 from bot.pipeline.books import Books
 from bot.pipeline.dust import is_dust
@@ -40,6 +41,8 @@ NO_ANSWER = (TransientError, VenueRejected, AmbiguousOutcome)  # of a question: 
 
 # Its words for rules that are no longer those we know: szDecimals or the tick have changed.
 RULES = ("invalid size", "tick size", "invalid price")
+# For a key that signs for nobody: revoked, expired, or of an account that is no more.
+KEY = ("does not exist", "must deposit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ class Leaving:
             gone = await self._venue.cancel(order.symbol, order.cloid)
         except NO_ANSWER as error:
             log.warning("cancel_failed", cloid=order.cloid, error=str(error))
+            self._heed(str(error))
             self.doubt.set()
             return
         current = self._books.orders.get(order.cloid, order)
@@ -121,8 +125,10 @@ class Leaving:
             order = await self._send_reducing(intent, position)
             if order is not None:
                 await self._fills_told(order)
-            elif any(words in self.refusals.get(symbol, "").lower() for words in RULES):
+            elif says(self.refusals.get(symbol, ""), RULES):
                 await self._renew_rules()
+            elif says(self.refusals.get(symbol, ""), KEY):
+                break  # no price makes it better
         return flat()
 
     async def _price_asked(self, symbol: Symbol) -> Market | None:
@@ -218,6 +224,15 @@ class Leaving:
     def _exit_refused(self, intent: Intent, why: str) -> None:
         log.warning("exit_rejected", leg=intent.leg.value, symbol=intent.symbol, why=why)
         self.refusals[intent.symbol] = why
+        self._heed(why)
+
+    def _heed(self, why: str) -> None:
+        """Halt where the venue no longer knows our key: a person must give it a new one."""
+        safety = self._books.safety
+        if safety.state is TradingState.HALTED or not says(why, KEY):
+            return
+        log.error("key_refused", why=why, action="halted; approve a key at the venue, then resume")
+        safety.tighten(TradingState.HALTED, f"the venue refuses our key: {why}")
 
     async def _ask(self, order: Order) -> Order | None:
         """Ask what became of a reduce-only order; None when the venue does not know it."""
@@ -239,3 +254,8 @@ class Leaving:
         """It may be signed at this moment: both clocks on which its life runs are noted."""
         self._books.stamped[order.cloid] = self._clock.monotonic()
         return replace(order, expires_at=self._clock.wall() + self.waits.entry_life_ms)
+
+
+def says(why: str, words: Iterable[str]) -> bool:
+    """Whether the venue's answer holds one of these words, whatever their letters."""
+    return any(each in why.lower() for each in words)

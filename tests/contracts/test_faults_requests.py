@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.domain.reasons import Reason
-from bot.domain.types import ExitReason, Leg, OrderStatus
+from bot.domain.types import ExitReason, Leg, OrderStatus, TradingState
 from bot.pipeline.blocks import BlockKind
 from tests.acting import ETH, SOL, acting
 
@@ -171,7 +171,29 @@ async def test_a_spent_budget_refuses_entries_and_exits_come_through_later(tmp_p
 
 
 async def test_a_revoked_key_opens_nothing(tmp_path: Path) -> None:
-    """The venue's word for it is a refusal: no order, no doubt."""
+    """The venue's word for it is a refusal: no order, no doubt, and no other try: halted."""
     async with acting(tmp_path, {"kind": "agent", "times": 0}) as half:
         assert await half.enter() is Reason.VENUE_REJECTED
+        assert half.books.safety.state is TradingState.HALTED
+        assert "does not exist" in half.books.safety.why
+        await half.in_order()
+
+
+async def test_a_key_revoked_while_something_is_open_halts_and_leaves_the_stop(
+    tmp_path: Path,
+) -> None:
+    """No rung of the ladder helps, so one is sent a try; with a new key the exit comes through."""
+    async with acting(tmp_path) as half:
+        await half.enter()
+        half.faults({"kind": "agent", "on": "exit", "times": 0})
+        half.desk.close(ETH, ExitReason.TIME_STOP)
+        await half.play(0.5)
+        assert half.struck() == [1]
+        assert half.books.safety.state is TradingState.HALTED
+        assert half.unprotected() == []
+        half.faults()
+        await half.play(2)
+        half.desk.close(ETH, ExitReason.TIME_STOP)
+        await half.play(10)
+        assert half.books.positions == {}
         await half.in_order()
