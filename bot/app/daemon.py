@@ -43,7 +43,8 @@ from bot.pipeline.recover import lives, restore
 from bot.ports import Changes, Recovered
 from bot.runtime.heap import Heap
 from bot.runtime.lock import FolderLock
-from bot.runtime.logs import LogOptions, configure, register_secret
+from bot.runtime.logs import LogOptions, configure
+from bot.runtime.mask import register_secret
 from bot.runtime.resources import LoopLag, ResourceMeter
 from bot.runtime.supervisor import Service, Supervisor
 from bot.version import VERSION

@@ -27,7 +27,7 @@ from bot.adapters.store import Store
 from bot.domain.errors import ConfigError, TransientError
 from bot.domain.prices import Price, PriceBook, SpendingLimits
 from bot.ports import Clock, Seat
-from bot.runtime.logs import register_secret
+from bot.runtime.mask import register_secret
 from config.catalogue import PriceEntry
 from config.models import Chosen, chosen
 from config.settings import Settings

@@ -25,6 +25,9 @@ COMMANDS = (
     "replay",
     "db",
 )
+# These speak to a running daemon: a mistake in a setting that they do not need is a warning,
+# so that a half-done edit never keeps an operator from halting.
+STEERING = ("halt", "resume", "close", "approve", "reject")
 
 
 class Command(Protocol):

@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from bot.cli.commands import COMMANDS, command
+from bot.cli.commands import COMMANDS, STEERING, command
 from bot.cli.settings_flags import add_settings, given, typed
 from bot.domain.errors import AlreadyRunning, ConfigError, KeelError
-from config.settings import load
+from bot.runtime.mask import register_secret
+from config.settings import REACH, load
 
 CLEAN, CRASH, MEND, RUNNING = 0, 1, 2, 3
 
@@ -33,7 +34,10 @@ def main(argv: Sequence[str], environ: Mapping[str, str], env_file: Path | None)
         parser.shorten_usage()
         add_settings(parser)
         args = parser.parse(rest)
-        loaded = load(given(args), environ, env_file, typed(args))
+        judged = REACH if name in STEERING else None
+        loaded = load(given(args), environ, env_file, typed(args), judged)
+        for secret in loaded.secrets:
+            register_secret(secret)
         for line in loaded.warnings:
             _say(line)
         return chosen.run(args, loaded)
@@ -49,6 +53,14 @@ def main(argv: Sequence[str], environ: Mapping[str, str], env_file: Path | None)
         return CRASH
     except KeyboardInterrupt:
         return CLEAN
+
+
+def crashed(error: Exception) -> int:
+    """The one report of what nobody expected, without a secret in it; the exit code."""
+    from bot.runtime.logs import last_words  # slow to import, and seldom needed here
+
+    last_words(error)
+    return CRASH
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,30 +1,27 @@
-"""Owns what is written where: the rotating file of JSON lines, the console, and the mask.
+"""Owns what is written where: the rotating file of JSON lines, the console, last words.
 
 Refuses to know what the events mean.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 import sys
+import traceback
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, TextIO
-from urllib.parse import quote
 
 import structlog
 
 from bot.domain.errors import ConfigError
+from bot.runtime.mask import redact
 
 FILE_NAME = "keel.log"
 MAX_BYTES = 10_000_000  # spec 40 "Logs": 10 MB, 3 backups
 BACKUPS = 3
-MASK = "***"
-SHORTEST_SECRET = 6  # masking shorter strings would eat ordinary text
 QUIET = {
     "aiohttp": "WARNING",
     "aiosqlite": "WARNING",
@@ -52,34 +49,20 @@ class LogOptions:
     stream: TextIO | None = None  # None: standard error
 
 
-# --- the mask -------------------------------------------------------------------------
-
-_secrets: set[str] = set()
-_pattern: re.Pattern[str] | None = None
+# --- a crash ---------------------------------------------------------------------------
 
 
-def register_secret(value: str) -> None:
-    """Mask `value` in every line from now on, also escaped, quoted or cut at its line ends.
-
-    Values under 6 characters are left alone.
-    """
-    global _pattern
-    value = value.strip()
-    parts = {value, *value.replace("\\n", "\n").splitlines()}
-    bare = value[2:] if value.lower().startswith("0x") else value
-    for part in (*sorted(parts), bare):
-        if len(part) >= SHORTEST_SECRET and not part.startswith("-----"):  # PEM's frame is public
-            shown = repr(part)[1:-1]
-            _secrets.update({part, shown, quote(part, safe=""), quote(part)})
-            _secrets.update({json.dumps(part)[1:-1], json.dumps(shown)[1:-1]})
-    if _secrets:
-        longest_first = sorted(_secrets, key=lambda text: (-len(text), text))
-        _pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
+def last_words(error: BaseException, stream: TextIO | None = None) -> None:
+    """Tell of a crash where logs go, or on `stream` (stderr) before there are any; masked."""
+    if structlog.is_configured():
+        structlog.get_logger("keel").critical("crashed", exc_info=error, remedy="report this")
+        logging.shutdown()
+        return
+    told = "".join(traceback.format_exception(error))
+    (stream or sys.stderr).write(redact(told))
 
 
-def redact(text: str) -> str:
-    """`text` with every registered secret masked."""
-    return _pattern.sub(MASK, text) if _pattern is not None else text
+# --- handlers -------------------------------------------------------------------------
 
 
 class _Masking(structlog.stdlib.ProcessorFormatter):
@@ -87,9 +70,6 @@ class _Masking(structlog.stdlib.ProcessorFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
-
-
-# --- handlers -------------------------------------------------------------------------
 
 
 class _ErrorCount(logging.Handler):

@@ -17,7 +17,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.domain.errors import ConfigError
-from bot.runtime.logs import register_secret
+from bot.runtime.mask import register_secret
 from bot.web.answers import refusal
 
 TOKEN_FILE = "api_token"

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from types import ModuleType
 
 import pytest
+import structlog
 
 from bot.cli import commands
 from bot.cli import main as cli
 from bot.cli.settings_flags import add_alias
 from bot.domain.errors import AlreadyRunning, ConfigError
+from bot.runtime.logs import LogOptions, configure
 from config.settings import Loaded
 
 CANARY = "canary7f3e"
@@ -71,6 +75,26 @@ def test_a_crash_is_not_hidden(fake: FakeCommand) -> None:
     fake.outcome = RuntimeError("a defect")
     with pytest.raises(RuntimeError, match="a defect"):
         run([])
+
+
+def test_a_crash_tells_no_secret(
+    fake: FakeCommand, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wherever the settings came from, and whether logs are configured or not."""
+    env = tmp_path / ".env"
+    env.write_text(f"API_TOKEN={CANARY}-of-file-0123456789\n")
+    environ = {"OPENAI_API_KEY": f"sk-{CANARY}-of-environment"}
+    said = f"no {CANARY}-of-file-0123456789 and no sk-{CANARY}-of-environment"
+    fake.outcome = RuntimeError(said)
+    for before in (structlog.reset_defaults, partial(configure, LogOptions(tmp_path))):
+        before()
+        with pytest.raises(RuntimeError) as raised:
+            cli.main([], environ, env)
+        assert cli.crashed(raised.value) == 1
+        told = capsys.readouterr().err
+        assert "RuntimeError: no *** and no ***" in told
+    structlog.reset_defaults()
+    assert "RuntimeError: no *** and no ***" in (tmp_path / "keel.log").read_text()
 
 
 def test_each_problem_is_a_line(fake: FakeCommand, capsys: pytest.CaptureFixture[str]) -> None:

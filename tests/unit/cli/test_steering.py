@@ -248,3 +248,25 @@ def test_an_answer_that_is_none_leaves_doubt(
     keel.answers["/control/halt"] = (200, b"not json")
     assert run(folder, keel.port, "halt") == 1
     assert "may have been carried out" in capsys.readouterr().err
+
+
+def test_a_broken_setting_elsewhere_keeps_nobody_from_halting(
+    keel: Keel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A half-done edit of another setting is a warning; of the way to the daemon it is not."""
+    keel.answers = {"/control/halt": (200, OK_HALT)}
+    env = tmp_path / ".env"
+    env.write_text(
+        f"HTTP_PORT={keel.port}\nAPI_TOKEN={TOKEN}\nENABLE_OPENAI=true\nMAX_LEVERAGE=many\n"
+        "NO_SUCH_SETTING=1\n"
+    )
+    assert cli.main(["halt"], {}, env) == 0
+    assert len(keel.heard) == 1
+    told = capsys.readouterr().err
+    for name in ("OPENAI_API_KEY", "MAX_LEVERAGE", "NO_SUCH_SETTING"):
+        assert name in told
+    assert cli.main(["run"], {}, env) == 2
+    env.write_text(f"HTTP_PORT=many\nAPI_TOKEN={TOKEN}\n")
+    assert cli.main(["halt"], {}, env) == 2
+    assert cli.main(["halt", "--max-leverage", "many"], {}, None) == 2
+    assert len(keel.heard) == 1

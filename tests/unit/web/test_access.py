@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from bot.domain.errors import ConfigError
-from bot.runtime.logs import redact
+from bot.runtime.mask import redact
 from bot.web.access import WebOptions, host_name, is_loopback, load_token
 from tests.unit.web.conftest import BEARER, TOKEN, FakeDaemon, client_of
 
