@@ -22,8 +22,8 @@ from bot.pipeline.council import Heard
 from bot.pipeline.trace import Trail
 from tests.aimock import Aimock, Fixture, answer, fails, missing, replies
 from tests.daemon import Daemon
+from tests.scenarios.councils import everybody, settings
 from tests.scenarios.test_council import GOOD, NAMES, QUICK, sitting
-from tests.scenarios.test_council_daemon import everybody, settings
 from tests.unit.adapters.seats.given import question
 
 ROUNDS = 5

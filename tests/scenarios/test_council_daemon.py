@@ -1,138 +1,262 @@
-"""The whole daemon with three models behind a real server: normal, all away, one that hangs.
+"""The whole daemon at speed 1 with three models behind a real server, and a position to lose.
 
-Market time goes 20 times as fast as the models' time: a signal, which lives for one bar of a
-minute, then has three seconds, and a first one comes within the minute. At speed 1 the same
-takes a quarter of an hour: `python -m benchmarks council --daemon`.
+Each case goes on in a copy of one world: a coin is held with its stop at the venue, and each
+other coin has a signal that trades when the models agree (the first test shows it). So what
+does not trade later was held back by the council alone.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.aimock import Aimock, Fixture, answer, obeys_probe, replies
+from tests.aimock import Aimock, Fixture, answer, fails, obeys_probe, replies
 from tests.books import books_equal
-from tests.daemon import Daemon, free_port
+from tests.daemon import Daemon, wait_for
+from tests.scenarios.councils import (
+    LIMIT_S,
+    MODELS,
+    START_S,
+    Begun,
+    about,
+    at_venue,
+    away,
+    decided,
+    everybody,
+    guarded,
+    holds,
+    no_key_anywhere,
+    replayed_by_hand,
+    rows,
+    settings,
+    voices,
+)
+from tests.scenarios.speaking import Speaker
 
-SPEED = 20
-LIMIT_S = 120.0
-MODELS = {"OPENAI": "gpt-5.4-mini", "GROK": "grok-4-1-fast", "DEEPSEEK": "deepseek-v4-flash"}
-KEYS = {
-    "OPENAI": "sk-canary-openai-0123456789",
-    "GROK": "xai-canary-grok-0123456789",
-    "DEEPSEEK": "sk-canarydeepseek0123456789",
+HANGS_MS = 30_000  # longer than any deadline here
+NOTHING: dict[str, list[object]] = {"position": [], "orders": [], "fills": []}
+# What two of three models do instead of answering; the third agrees with the signal.
+INSTEAD: dict[str, tuple[dict[str, Any], str]] = {
+    "broken JSON": ({"content": '{"evidence": [{"key"'}, "not_json"),
+    "cut off": ({"content": '{"evidence": [', "finishReason": "length"}, "cut_off"),
+    "refusal": ({"content": "I cannot.", "finishReason": "content_filter"}, "refusal"),
+    "slow": ({"content": answer(), "latency_ms": HANGS_MS}, "timeout"),
+    "wrong schema": ({"content": {"verdict": "buy"}}, "schema"),
+    "names a price": ({"content": answer(entry_price=64_000)}, "schema"),
+    "names a symbol": ({"content": answer(symbol="C0")}, "schema"),
+    "names a size": ({"content": answer(quantity=100)}, "schema"),
 }
 
 
-def agrees(model: str, latency_ms: int = 0) -> list[Fixture]:
-    """It says what the signal says, whichever side that is."""
-    found = []
-    for side, direction in (("LONG", "bullish"), ("SHORT", "bearish")):
-        evidence = [{"key": "signal.side", "direction": direction}]
-        said = answer(action=side, evidence=evidence)
-        one = replies(model, said, latency_ms=latency_ms)
-        one["match"]["userMessage"] = f"signal.side = {side}"
-        found.append(one)
-    return found
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Begun:
+    return Begun.begin(tmp_path_factory.mktemp("begun"), len(INSTEAD) + 1)
 
 
-def everybody(**latency_ms: int) -> list[Fixture]:
-    said = (agrees(model, latency_ms.get(name, 0)) for name, model in MODELS.items())
-    return [obeys_probe(), *(fixture for both in said for fixture in both)]
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Aimock]:
-    with Aimock(tmp_path / "aimock", everybody()) as running:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aimock]:
+    with Aimock(tmp_path_factory.mktemp("aimock"), everybody()) as running:
         yield running
 
 
-def settings(url: str, **more: object) -> dict[str, object]:
-    found: dict[str, object] = {"DEMO_SPEED": SPEED, "DEMO_SEED": 1, "RULES_MAY_TRADE": "false"}
-    for name, key in KEYS.items():
-        found |= {f"ENABLE_{name}": "true", f"{name}_BASE_URL": url, f"{name}_API_KEY": key}
-    return found | more
+def ended(daemon: Daemon, coin: Speaker) -> tuple[str, str]:
+    """Stage and result of the newest trace of a coin that came as far as the council."""
+    ((stage, result),) = rows(
+        daemon, "SELECT stage, result FROM traces WHERE id = ?", decided(daemon, coin)[-1]
+    )
+    return stage, result
 
 
-def rows(daemon: Daemon, sql: str) -> list[Any]:
-    with closing(sqlite3.connect(daemon.books)) as books:
-        return books.execute(sql).fetchall()
+def wait_for_decisions(daemon: Daemon, *coins: Speaker) -> None:
+    def all_there() -> bool:
+        assert daemon.alive, daemon.output()
+        return all(decided(daemon, coin) for coin in coins)
+
+    wait_for(all_there, LIMIT_S, "every coin is decided")
 
 
-def no_key_anywhere(folder: Path, said: Sequence[object]) -> None:
-    """Log, database, spool, backups, terminal, and what the API said."""
-    places = [path for path in (folder / "data").rglob("*") if path.is_file()]
-    places.append(folder / "daemon.out")
-    for key in KEYS.values():
-        assert key not in str(said)
-        assert not [path for path in places if key.encode() in path.read_bytes()]
+def untouched(begun: Begun, daemon: Daemon) -> None:
+    """The held coin's position, stop and executions at the venue are what they were."""
+    before = at_venue(begun.ledger, begun.held)
+    assert [order["remaining"] for order in before["orders"] if order["is_stop"]] > ["0"]
+    assert before["position"] != []
+    assert at_venue(daemon.ledger, begun.held) == before
 
 
-def test_a_council_of_three_trades_and_its_cost_is_booked(tmp_path: Path, server: Aimock) -> None:
-    """Votes in the table, money in /status and /metrics, a guarded position, keys nowhere."""
-    with Daemon(tmp_path, settings=settings(server.url)) as daemon:
-        daemon.healthy()
-        status = daemon.until(lambda s: s["positions"], LIMIT_S, "a position by the council")
-        trace = status["positions"][0]["trace_id"]
-        said = [status, daemon.get("/metrics")[1], daemon.get("/health")[1], daemon.get("/page")]
-        said.append(daemon.get(f"/traces/{trace}")[1])
-        assert status["models"]["answers"] >= 3
-        assert float(said[1]["models"]["cost_today_usd"]) > 0
-        assert {c["name"] for c in said[2]["components"]} >= {"model_openai", "model_grok"}
-        assert daemon.terminate() == 0, daemon.output()
-        votes = rows(daemon, f"select seat, kind from decisions where trace_id = '{trace}'")
-        assert sorted(votes) == [(name.lower(), "answered") for name in sorted(KEYS)]
-        assert daemon.errors() == []
-        booked = rows(daemon, "select cost_usd, reserved_usd from decisions")
-        assert all(float(cost) > 0 and float(reserved) == 0 for cost, reserved in booked)
-    books_equal(daemon.books, daemon.ledger)
-    no_key_anywhere(tmp_path, said)
+def held_back(daemon: Daemon, coin: Speaker) -> None:
+    """Nothing of a coin came to the venue, nor to our own books."""
+    assert at_venue(daemon.ledger, coin) == NOTHING
+    assert rows(daemon, "SELECT count(*) FROM orders WHERE symbol = ?", coin.symbol) == [(0,)]
 
 
-def test_with_all_models_away_nothing_is_opened(tmp_path: Path) -> None:
-    """The rules analyst stands in and may not trade: every trace says why."""
-    nobody = f"http://127.0.0.1:{free_port()}/v1"
-    with Daemon(tmp_path, settings=settings(nobody, DEMO_SPEED=60)) as daemon:
-        daemon.healthy()
-        status = daemon.until(
-            lambda s: s["models"]["council"]["stood_in"] >= 1, LIMIT_S, "a council that is away"
-        )
-        assert status["positions"] == []
-        assert daemon.terminate() == 0, daemon.output()
-        kinds = {kind for (kind,) in rows(daemon, "select distinct kind from decisions")}
-        assert kinds <= {"transport", "breaker_open"}
-        assert rows(daemon, "select count(*) from orders") == [(0,)]
-        standing = rows(daemon, "select cost_usd, reserved_usd from decisions")
-        assert {float(cost) + float(reserved) for cost, reserved in standing} == {0.0}
-    no_key_anywhere(tmp_path, [status])
+def attempts(trace: Mapping[str, Any], seat: str) -> list[str]:
+    """How each request of a seat ended, from the trace."""
+    answers = trace["body"]["answers"]
+    (said,) = [
+        one for one in (*answers["opinions"], *answers["abstentions"]) if one["seat"] == seat
+    ]
+    return [one["kind"] for one in said["attempts"]]
 
 
-def test_one_that_hangs_costs_the_deadline_and_not_the_trade(
-    tmp_path: Path, server: Aimock
+def test_three_that_agree_trade_and_the_cost_is_booked(
+    begun: Begun, server: Aimock, tmp_path: Path
 ) -> None:
-    """Two decide at the deadline; the third stands at its reserve, as a timeout."""
-    server.give(everybody(GROK=30_000))
-    limits = {"COUNCIL_DEADLINE_SECONDS": 1, "MODEL_ATTEMPT_SECONDS": 1, "MODEL_ATTEMPTS": 1}
-    with Daemon(tmp_path, settings=settings(server.url, **limits)) as daemon:
-        daemon.healthy()
-        status = daemon.until(lambda s: s["positions"], LIMIT_S, "a position by two of three")
-        trace = status["positions"][0]["trace_id"]
+    """Every coin trades: votes in the table, money in /status and /metrics, a stop each."""
+    coins = begun.others[: len(INSTEAD)]
+    server.give(everybody())
+    with begun.resumed(tmp_path, [begun.held, *coins], settings(server.url)) as daemon:
+        daemon.healthy(START_S)
+        status = daemon.until(guarded(1 + len(coins)), LIMIT_S, "a guarded position of each coin")
+        metrics, health = daemon.get("/metrics")[1], daemon.get("/health")[1]
+        trials = len(MODELS)
+        assert status["models"]["answers"] == trials + 3 * len(coins)
+        assert float(metrics["models"]["cost_today_usd"]) > 0
+        assert {one["name"] for one in health["components"]} >= {"model_openai", "model_grok"}
+        traces = {coin: begun.trace(daemon, coin) for coin in coins}
         assert daemon.terminate() == 0, daemon.output()
-        votes = rows(daemon, f"select seat, kind from decisions where trace_id = '{trace}'")
-        assert sorted(votes) == [
-            ("deepseek", "answered"),
-            ("grok", "timeout"),
-            ("openai", "answered"),
-        ]
-        ((cost, reserved),) = rows(
-            daemon,
-            f"select cost_usd, reserved_usd from decisions "
-            f"where trace_id = '{trace}' and seat = 'grok'",
-        )
-        assert float(cost) == 0 and float(reserved) > 0
-    no_key_anywhere(tmp_path, [status])
+        assert daemon.errors() == []
+    for coin, trace in traces.items():
+        assert voices(trace) == {name.lower(): coin.side.value for name in MODELS}
+        sql = "SELECT seat, kind FROM decisions WHERE trace_id = ? ORDER BY seat"
+        assert rows(daemon, sql, trace["id"]) == [(n.lower(), "answered") for n in sorted(MODELS)]
+    booked = rows(daemon, "SELECT cost_usd, reserved_usd FROM decisions WHERE kind = 'answered'")
+    assert all(float(cost) > 0 and float(reserved) == 0 for cost, reserved in booked)
+    untouched(begun, daemon)
+    books_equal(daemon.books, daemon.ledger)
+    replayed_by_hand(begun, daemon, decided(daemon, coins[0])[-1])
+    no_key_anywhere(tmp_path, [status, metrics, health, traces])
+
+
+def instead_of(coin: Speaker, how: Mapping[str, Any], *names: str) -> list[Fixture]:
+    return [about(coin, replies(MODELS[name], **how)) for name in names]
+
+
+def test_whatever_two_of_three_do_instead_nothing_trades(
+    begun: Begun, server: Aimock, tmp_path: Path
+) -> None:
+    """One coin a case, all at once: kinds in the trace, no order, nothing held is touched.
+
+    Beside them a coin about which one model hangs: that costs the deadline, not the trade.
+    """
+    cases = dict(zip(INSTEAD, begun.others))
+    hanging = begun.others[len(INSTEAD)]
+    given = instead_of(hanging, INSTEAD["slow"][0], "GROK")
+    for name, coin in cases.items():
+        given += instead_of(coin, INSTEAD[name][0], "GROK", "DEEPSEEK")
+    server.give([*given, *everybody()])
+    with begun.resumed(tmp_path, [begun.held, *begun.others], settings(server.url)) as daemon:
+        daemon.healthy(START_S)
+        status = daemon.until(guarded(2), LIMIT_S, "the one trade")
+        wait_for_decisions(daemon, *begun.others)
+        traces = {name: begun.trace(daemon, coin) for name, coin in cases.items()}
+        assert daemon.terminate() == 0, daemon.output()
+        assert daemon.errors() == []
+    for name, coin in cases.items():
+        kind = INSTEAD[name][1]
+        said = {"openai": coin.side.value, "grok": kind, "deepseek": kind}
+        assert voices(traces[name]) == said, name
+        assert set(attempts(traces[name], "grok")) == {kind}, name
+        assert ended(daemon, coin) == ("approve", "no_quorum"), name
+        held_back(daemon, coin)
+        assert begun.replayed(daemon, traces[name]["id"])[0] == 0, name
+    untouched(begun, daemon)
+    books_equal(daemon.books, daemon.ledger)
+    assert ended(daemon, hanging)[1] == "executed"
+    sql = "SELECT kind, cost_usd, reserved_usd FROM decisions WHERE trace_id = ? AND seat = 'grok'"
+    ((kind, cost, reserved),) = rows(daemon, sql, decided(daemon, hanging)[-1])
+    assert (kind, float(cost)) == ("timeout", 0.0) and float(reserved) > 0
+    no_key_anywhere(tmp_path, [status, traces])
+
+
+def test_models_that_are_away_or_out_of_turn(begun: Begun, server: Aimock, tmp_path: Path) -> None:
+    """One, two, all down and 429: four daemons side by side, each on its own copy."""
+    coin, (openai, grok, deepseek) = begun.others[0], MODELS.values()
+    once = about(coin, fails(openai, 429, "slow down", retry_after=1))
+    once["match"]["sequenceIndex"] = 0
+    wait = [
+        about(coin, fails(model, 429, "slow down", retry_after=600)) for model in (grok, deepseek)
+    ]
+    limited = Aimock(tmp_path / "limited", [once, *wait, *everybody()])
+    server.give(everybody())
+    side = coin.side.value
+    with ExitStack() as stack:
+        stack.enter_context(limited)
+        given = {
+            "one down": settings(server.url, **away("GROK")),
+            "two down": settings(server.url, **away("GROK", "DEEPSEEK")),
+            "all down": settings(server.url, **away(*MODELS)),
+            "429": settings(limited.url),
+        }
+        running = {
+            name: stack.enter_context(begun.resumed(tmp_path / name, [begun.held, coin], one))
+            for name, one in given.items()
+        }
+        traces = {}
+        for name, daemon in running.items():
+            daemon.healthy(START_S)
+            wait_for_decisions(daemon, coin)
+            if name == "one down":
+                daemon.until(guarded(2), LIMIT_S, "the trade of two")
+            traces[name] = begun.trace(daemon, coin)
+            assert daemon.terminate() == 0, daemon.output()
+            assert begun.replayed(daemon, traces[name]["id"])[0] == 0, name
+            untouched(begun, daemon)
+            books_equal(daemon.books, daemon.ledger)
+            no_key_anywhere(tmp_path / name, [traces[name]])
+            if name != "one down":
+                held_back(daemon, coin)
+    down, late = "transport", "rate_limit"
+    said = {name: voices(trace) for name, trace in traces.items()}
+    assert said["one down"] == {"openai": side, "grok": down, "deepseek": side}
+    assert ended(running["one down"], coin)[1] == "executed"
+    assert said["two down"] == {"openai": side, "grok": down, "deepseek": down}
+    assert ended(running["two down"], coin) == ("approve", "no_quorum")
+    assert said["all down"] == {"rules": side, "openai": down, "grok": down, "deepseek": down}
+    assert traces["all down"]["body"]["decision"]["stand_in"] is True
+    assert ended(running["all down"], coin) == ("approve", "rejected")
+    assert said["429"] == {"openai": side, "grok": late, "deepseek": late}
+    assert ended(running["429"], coin) == ("approve", "no_quorum")
+    # Told to wait a second the first was asked again; told to wait for ever the others were not.
+    assert attempts(traces["429"], "openai") == [late, "answered"]
+    assert attempts(traces["429"], "grok") == attempts(traces["429"], "deepseek") == [late]
+
+
+def test_a_killed_daemon_asks_nothing_again_within_the_bar(
+    begun: Begun, server: Aimock, tmp_path: Path
+) -> None:
+    """kill -9 after the answers: the next life decides the bar by them, and replays equal."""
+    coin = begun.others[0]
+    server.give([obeys_probe(), *(one for model in MODELS.values() for one in holds(model))])
+    with begun.resumed(tmp_path, [begun.held, coin], settings(server.url)) as daemon:
+        daemon.healthy(START_S)
+        wait_for_decisions(daemon, coin)
+        kept = lambda: rows(daemon, "SELECT count(*) FROM ai_cache") == [(3,)]  # noqa: E731
+        wait_for(kept, LIMIT_S, "three answers are kept")
+        daemon.kill()
+        first = decided(daemon, coin)
+    asked = questions(server)
+    both = [begun.held, coin]
+    with begun.daemon(tmp_path, both, settings(server.url)) as daemon:
+        daemon.healthy(START_S)
+        wait_for(lambda: len(decided(daemon, coin)) > len(first), LIMIT_S, "decided once more")
+        assert daemon.status()["models"]["council"]["cache_hits"] == 3
+        trace = begun.trace(daemon, coin)
+        assert daemon.terminate() == 0, daemon.output()
+    assert trace["id"] not in first
+    assert [one["from_cache"] for one in trace["body"]["answers"]["opinions"]] == [True] * 3
+    assert set(voices(trace).values()) == {"HOLD"}
+    assert questions(server) == asked
+    assert rows(daemon, "SELECT count(*) FROM decisions WHERE trace_id = ?", trace["id"]) == [(0,)]
+    for ident in (*first, trace["id"]):
+        assert begun.replayed(daemon, ident)[0] == 0
+    held_back(daemon, coin)
+    untouched(begun, daemon)
+
+
+def questions(server: Aimock) -> int:
+    """Requests so far that were no trial of a model."""
+    return sum("keel probe" not in str(entry["body"]) for entry in server.journal())
