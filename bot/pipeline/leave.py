@@ -8,8 +8,9 @@ whether nor why. Such an order may be sent again after asking, since it cannot g
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Coroutine, Iterable, MutableMapping
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import structlog
 
@@ -37,6 +38,8 @@ from bot.ports import Clock, Feed, Venue
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 NO_ANSWER = (TransientError, VenueRejected, AmbiguousOutcome)  # of a question: nothing is known
 
 # Its words for rules that are no longer those we know: szDecimals or the tick have changed.
@@ -52,6 +55,7 @@ class Waits:
     fill_seen_s: float = 2.0  # an answered fill that the stream has not told
     stop_seen_s: float = 2.0  # a stop that is not seen resting
     ask_after_s: float = 2.0  # an exit without an answer
+    answer_s: float = 2.0  # a question on which the next try of an exit waits
     entry_life_ms: int = 8_000  # expiresAfter of an entry
     emergency_stop_frac: float = 0.02  # stop of a position of ours whose plan is lost
 
@@ -80,9 +84,9 @@ class Leaving:
         self.refusals: dict[Symbol, str] = {}  # the venue's last words on an order that reduces
 
     async def fetch_fills(self) -> None:
-        """Ask for fills since the last one known; a failed question leaves doubt."""
+        """Ask for fills since the last one known; without an answer soon there is doubt."""
         try:
-            fills = await self._venue.fills_since(self._books.fills_from)
+            fills = await self._soon(self._venue.fills_since(self._books.fills_from))
         except NO_ANSWER as error:
             log.warning("fills_not_fetched", error=str(error))
             self.doubt.set()
@@ -134,7 +138,7 @@ class Leaving:
     async def _price_asked(self, symbol: Symbol) -> Market | None:
         """A price that no stream has told; without any, the exit goes by the entry price."""
         try:
-            market = (await self._feed.markets()).get(symbol)
+            market = (await self._soon(self._feed.markets())).get(symbol)
         except NO_ANSWER as error:
             log.warning("price_not_asked", symbol=symbol, error=str(error))
             market = None
@@ -145,7 +149,7 @@ class Leaving:
     async def _renew_rules(self) -> None:
         """Ask for lots and ticks anew: the venue refuses what the known ones allow."""
         try:
-            self._instruments.update(await self._feed.instruments())
+            self._instruments.update(await self._soon(self._feed.instruments()))
         except NO_ANSWER as error:
             log.warning("rules_not_renewed", error=str(error))
 
@@ -235,9 +239,12 @@ class Leaving:
         safety.tighten(TradingState.HALTED, f"the venue refuses our key: {why}")
 
     async def _ask(self, order: Order) -> Order | None:
-        """Ask what became of a reduce-only order; None when the venue does not know it."""
+        """Ask what became of a reduce-only order; None when the venue does not know or say it.
+
+        The next try may go then: it cannot grow a position.
+        """
         try:
-            told = await self._venue.order_status(order.symbol, order.cloid)
+            told = await self._soon(self._venue.order_status(order.symbol, order.cloid))
         except NO_ANSWER as error:
             log.warning("order_not_asked", cloid=order.cloid, error=str(error))
             self.doubt.set()
@@ -246,6 +253,22 @@ class Leaving:
             return None
         self._books.told(told)
         return self._books.orders[order.cloid]
+
+    async def _soon(self, question: Coroutine[Any, Any, T]) -> T:
+        """The answer, where it comes soon. Raises TransientError when it does not.
+
+        A venue that asks us to slow down, or hangs, must not keep the next try of an exit back.
+        """
+        asking, answered = asyncio.ensure_future(question), asyncio.Event()
+        asking.add_done_callback(lambda _: answered.set())
+        try:
+            if not await self._clock.wait(answered, self.waits.answer_s):
+                raise TransientError(f"no answer within {self.waits.answer_s} s")
+        finally:
+            if not asking.done():
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+        return asking.result()
 
     def _fresh(self, intent: Intent) -> tuple[Order, ...]:
         return tuple(map(self._alive, life.new_orders(intent, self._clock.now())))

@@ -157,6 +157,40 @@ async def test_a_refused_nonce_executes_nothing_and_costs_no_position(
         await half.in_order()
 
 
+@pytest.mark.parametrize("on", ["info", "orderStatus"])
+async def test_a_venue_that_tells_nothing_of_an_exit_does_not_hold_up_the_next_try(
+    tmp_path: Path, on: str
+) -> None:
+    """The exit had no answer and every question is refused: the next one goes all the same."""
+    async with acting(tmp_path) as half:
+        await half.enter()
+        half.faults(
+            {"kind": "timeout", "on": "exit", "lands": "never"},
+            {"kind": "too_many_requests", "on": on, "times": 0},
+        )
+        half.desk.close(ETH, ExitReason.STOP)
+        await half.play(8)
+        assert half.account.holdings == {}
+        half.faults()
+        await half.play(90)
+        await half.in_order()
+
+
+async def test_while_the_venue_slows_us_down_a_stop_without_an_answer_is_asked_for_first(
+    tmp_path: Path,
+) -> None:
+    """All other questions wait out the pause; this one steps aside for a moment only."""
+    async with acting(tmp_path) as half:
+        await half.enter()
+        half.faults({"kind": "timeout", "on": "stop", "lands": "at_once", "hold_s": 0.1})
+        half.hyperliquid.venue._queries._transport._limiter.penalise()
+        half.desk.move_stop(ETH, 2_800.0)
+        await half.play(4)
+        assert [stop.trigger for stop in half.stops()] == [2_800]
+        await half.play(60)
+        await half.in_order()
+
+
 async def test_a_spent_budget_refuses_entries_and_exits_come_through_later(tmp_path: Path) -> None:
     """Refusals are no orders; the exit is tried again by its back-off."""
     async with acting(tmp_path) as half:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from bot.domain.errors import VenueRejected
+from bot.domain.errors import AmbiguousOutcome, VenueRejected
 from bot.domain.types import ExitReason, Leg, TradingState
 from bot.pipeline.books import Books
 from bot.pipeline.desk import _reservation
@@ -21,6 +21,19 @@ async def test_an_exit_that_is_refused_waits_longer_each_time() -> None:
             made.desk.close(BTC, ExitReason.TIME_STOP)
             await made.play(1_000)
         assert 9 <= len(made.venue.of_leg(Leg.EXIT)) <= 3 * 7
+
+
+async def test_a_question_that_hangs_holds_up_no_next_try() -> None:
+    """2 s for the answer to the exit, 2 s for the question, then the next attempt goes."""
+    made = kit()
+    async with running(made):
+        await made.enter()
+        made.venue.fail("submit:exit", AmbiguousOutcome("no answer within 5 s"))
+        made.venue.gates["order_status"] = _gate()
+        made.desk.close(BTC, ExitReason.STOP)
+        await made.play(5_000)
+        assert [intent.attempt for intent in made.venue.of_leg(Leg.EXIT)] == [0, 1]
+        assert made.venue.positions == {}
 
 
 async def test_a_person_does_not_wait_for_the_back_off() -> None:

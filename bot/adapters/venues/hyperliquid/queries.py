@@ -78,7 +78,9 @@ class Queries:
         return parse_account.open_orders(await self._user("frontendOpenOrders"))
 
     async def order_status(self, cloid: Cloid) -> VenueOrder | None:
-        return parse_account.order_status(await self._user("orderStatus", oid=cloid.lower()))
+        """Before all other questions: the next try of an exit may wait for it."""
+        request = {"type": "orderStatus", "user": self._account, "oid": cloid.lower()}
+        return parse_account.order_status(await self._transport.info(request, Priority.EXIT))
 
     async def leverage(self, coin: str) -> tuple[int, bool]:
         """(leverage, isolated) of a coin, also while nothing is open in it."""
