@@ -29,6 +29,7 @@ class Said(StrEnum):
 
 
 REASONS = {
+    Said.APPROVED: Reason.APPROVED,
     Said.REJECTED: Reason.REJECTED,
     Said.TIMEOUT: Reason.REJECTED,
     Said.PRICE_MOVED: Reason.PRICE_MOVED,

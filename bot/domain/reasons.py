@@ -39,6 +39,7 @@ class Reason(StrEnum):
     HOLD = "hold"
     NO_QUORUM = "no_quorum"
     REJECTED = "rejected"  # approval gate; the failed checks say which rule
+    APPROVED = "approved"  # a person said yes; the desk has not ended it, or never could
     UNANSWERED = "unanswered"  # a person was asked; it waits, or a restart forgot it
     QUEUE_FULL = "queue_full"
     REPLACED = "replaced"  # a newer signal of the symbol took its place

@@ -260,9 +260,10 @@ class Approvals:
         verdict = confirmed(pending.asking.approved, answer)
         approval = cast(Mapping[str, object], trail.body.get("approval", {}))
         trail.note("approval", {**approval, "answer": answer, "verdict": verdict})
-        if answer.said in REASONS:  # a yes goes on: the desk says how it ended
-            trail.end(REASONS[answer.said], Stage.APPROVE)
-            self._traces.close(trail)
+        # A yes is written before the desk has it, which says it again when it ended: should the
+        # process die between the two, the trace does not deny that somebody said yes.
+        trail.end(REASONS[answer.said], Stage.APPROVE)
+        self._traces.close(trail)
 
     def _denied(self, denied: Denied, asked: str, ident: str, by: str) -> Denied:
         log.warning("approval_denied", asked=asked, id=ident, by=by, why=denied.code.value)

@@ -13,6 +13,7 @@ const RESULTS = {
   unsizeable: "No size fits the limits",
   expired: "Too old when its turn came",
   price_moved: "The price had moved away",
+  approved: "A person said yes",
   unanswered: "Nobody has answered",
   queue_full: "Better signals came first",
   replaced: "Replaced by a newer signal",

@@ -17,8 +17,9 @@ from bot.pipeline.asking import ident_of
 from bot.pipeline.desk import Desk
 from bot.pipeline.policies import Policies
 from bot.ports import Approver
-from tests.unit.pipeline.given import BTC, ETH, POLICIES, SOL, running
-from tests.unit.pipeline.thinking import BARS, EXPIRY_S, M5, Thinking, show, thinking
+from bot.runtime.clock import ManualClock
+from tests.unit.pipeline.given import BTC, ETH, POLICIES, SOL, kit, running
+from tests.unit.pipeline.thinking import BARS, CLOSE, EXPIRY_S, M5, Thinking, show, thinking
 
 
 def asking(mode: ApprovalMode) -> Policies:
@@ -35,7 +36,8 @@ async def asked(
     *symbols: Symbol, policies: Policies = MANUAL, expiry_s: float = EXPIRY_S
 ) -> Thinking:
     """A road that has put one signal of each symbol before a person."""
-    made = thinking(policies=policies, expiry_s=expiry_s)
+    stepped = kit(clock=ManualClock(Ms(CLOSE + 3_000)), policies=policies)
+    made = thinking(policies=policies, expiry_s=expiry_s, made=stepped)
     await made.road.cycle(symbols or (BTC,))
     return made
 
@@ -123,6 +125,19 @@ async def test_a_yes_hands_it_to_the_desk_once() -> None:
     assert denied(made.approvals.approve(ident, "ada")) is Denial.ALREADY_ANSWERED
     assert denied(made.approvals.reject(ident, "bob")) is Denial.ALREADY_ANSWERED
     assert len(made.offers) == 1
+
+
+async def test_a_crash_between_a_yes_and_the_desk_does_not_deny_the_yes() -> None:
+    """It is in the store before the offer is anywhere else, under the name of who said it."""
+    made = await asked()
+    at_the_desk: list[list[tuple[str, str]]] = []
+    made.approvals._enter = lambda _: at_the_desk.append(made.ended())
+    made.approvals.approve(the_id(made), "ada")
+    ((*_, last),) = at_the_desk
+    assert last == (Stage.APPROVE, Reason.APPROVED)
+    answer, verdict = approval_of(made)
+    assert (answer.said, answer.by) == (Said.APPROVED, "ada")
+    assert isinstance(verdict, Approved)
 
 
 async def test_a_yes_is_looked_at_again_by_the_desk_and_executed() -> None:
