@@ -70,9 +70,12 @@ function components(page) {
   );
 }
 
-function modelsToday(m) {
-  const spent = Number(m.cost_usd) + Number(m.reserved_usd);
-  return `${money(spent)} of ${money(m.budget_usd)}, ${plain(m.answers, 0)} answers, ${plain(m.abstentions, 0)} abstentions`;
+/** Cost and what is reserved for calls that nobody answered: two rows, never one sum. */
+export function modelsToday(m) {
+  return [
+    ["Models today", `${money(m.cost_usd)} of ${money(m.budget_usd)}, ${plain(m.answers, 0)} answers, ${plain(m.abstentions, 0)} abstentions`],
+    ["Models, unanswered", `${money(m.reserved_usd)} reserved`],
+  ];
 }
 
 function resources(page) {
@@ -91,7 +94,7 @@ function resources(page) {
     ["Cycles", plain(page.cycles, 0)],
     ["Traces to write", plain(page.trace_backlog, 0)],
     ["Errors logged", plain(page.errors_logged, 0)],
-    ...(page.models ? [["Models today", modelsToday(page.models)]] : []),
+    ...(page.models ? modelsToday(page.models) : []),
     ["Up for", stretch((page.health?.uptime_s ?? 0) * 1000)],
   ];
   if (place.childElementCount !== rows.length) place.replaceChildren(...rows.map(([name]) => el("div", {}, el("dt", {}, name), el("dd", {}))));
