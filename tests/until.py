@@ -1,4 +1,4 @@
-"""Waiting in tests for what sockets bring: ask again and again, up to a short real limit.
+"""Waiting in tests for what sockets bring: ask again and again, up to a limit that only a failing test meets.
 
 Not for what a clock decides: move the clock instead.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable
 PAUSE_S = 0.002
 
 
-async def until(predicate: Callable[[], object], limit_s: float = 2.0) -> None:
+async def until(predicate: Callable[[], object], limit_s: float = 10.0) -> None:
     """Return once `predicate()` is true. Raises AssertionError after `limit_s` real seconds."""
     try:
         async with asyncio.timeout(limit_s):
