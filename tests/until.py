@@ -1,4 +1,4 @@
-"""Waiting in tests for what sockets bring: ask again and again, up to a limit that only a failing test meets.
+"""Waiting in tests for what sockets bring: ask again and again, up to a generous limit.
 
 Not for what a clock decides: move the clock instead.
 """
