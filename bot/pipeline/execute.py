@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from enum import StrEnum
 
 import structlog
 
@@ -37,6 +38,15 @@ log = structlog.get_logger(__name__)
 # The venue's words for a market in which nothing can be opened for a while (hyperliquid.md 2.3, 9).
 SHUT = ("only post-only orders", "halted", "delisted", "open interest")
 
+
+class Placed(StrEnum):
+    """What is known of a stop or target that was sent."""
+
+    SEEN = "seen"  # it rests: the venue has named it
+    TAKEN = "taken"  # answered with yes, and no question after it was answered
+    NO = "no"
+
+
 _Change = Callable[[Order, Ms], Order]
 
 
@@ -51,10 +61,10 @@ class Execution(Leaving):
         reason = await self._send_entry(cleared, plan)
         if reason is not Reason.EXECUTED:
             return reason
-        await self._see_fill(intent.symbol)
+        covered = await self._see_fill(plan)
         entry = self._books.orders[intent.cloid]
         complete = entry.filled >= entry.quantity
-        if not await self._stop_seen(intent.symbol, complete):
+        if not covered and not await self._stop_seen(intent.symbol, complete):
             log.warning("stop_not_seen", symbol=intent.symbol, trace_id=intent.trace_id)
             await self.defend(intent.symbol)
         self.doubt.set()  # look at once: the stop is proved, the liquidation price is learnt
@@ -131,14 +141,23 @@ class Execution(Leaving):
         orders = (self._books.orders[cloid] for cloid in _legs(intent))
         self._books.follow_up(tuple(self._alive(change(order, now)) for order in orders))
 
-    async def _see_fill(self, symbol: Symbol) -> None:
-        """The stream tells fills; when it is late, ask."""
-        books = self._books
+    async def _see_fill(self, plan: Plan) -> bool:
+        """The stream tells fills; when it is late, the answer is taken at its word, then ask.
+
+        Whether a stop was seen resting that covers what was answered.
+        """
+        books, symbol = self._books, plan.symbol
         if await books.pulse.until(lambda: symbol in books.positions, self.waits.fill_seen_s):
-            return
+            return False
+        answered = _position(plan, books.orders[plan.entry_cloid], self._clock.now())
+        covered = await self._cover(answered, plan.stop, plan.target)
+        if not covered and symbol not in books.positions:
+            log.error("position_unprotected", symbol=symbol, action="closing what was answered")
+            await self.leave(symbol, ExitReason.UNPROTECTED, answered)
         await self.fetch_fills()
         if symbol not in books.positions:
             self.doubt.set()
+        return covered
 
     async def _stop_seen(self, symbol: Symbol, complete: bool) -> bool:
         books = self._books
@@ -172,11 +191,21 @@ class Execution(Leaving):
             log.error("position_without_plan", symbol=symbol, action="emergency stop")
             guard = guard_for(position, self._emergency_stop(position), None)
             self._books.guard(guard)
-        if not await self._place(position, Leg.STOP, exact(guard.stop)):
-            return symbol not in self._books.positions
-        open_orders = self._books.open_orders(symbol)
-        if guard.target is not None and not any(o.leg is Leg.TARGET for o in open_orders):
-            await self._place(position, Leg.TARGET, exact(guard.target))
+        target = exact(guard.target) if guard.target is not None else None
+        covered = await self._cover(position, exact(guard.stop), target)
+        return covered or symbol not in self._books.positions
+
+    async def _cover(self, position: Position, stop: Decimal, target: Decimal | None) -> bool:
+        """Place a stop, and the target where none is known; whether the stop stands.
+
+        The venue's word that it took it is enough where nobody can be asked: the stop proof
+        looks as soon as that is possible.
+        """
+        if await self._place(position, Leg.STOP, stop) is Placed.NO:
+            return False
+        open_orders = self._books.open_orders(position.symbol)
+        if target is not None and not any(o.leg is Leg.TARGET for o in open_orders):
+            await self._place(position, Leg.TARGET, target)
         return True
 
     async def move_stop(self, symbol: Symbol, price: float) -> bool:
@@ -185,7 +214,7 @@ class Execution(Leaving):
         if position is None or guard is None:
             return False
         old = [o for o in self._books.open_orders(symbol) if o.leg is Leg.STOP]
-        if not await self._place(position, Leg.STOP, exact(price)):
+        if await self._place(position, Leg.STOP, exact(price)) is not Placed.SEEN:
             return False
         guard = self._books.guards.get(symbol)
         if guard is None:
@@ -196,13 +225,13 @@ class Execution(Leaving):
             await self.cancel(order)
         return True
 
-    async def _place(self, position: Position, leg: Leg, trigger: Decimal) -> bool:
+    async def _place(self, position: Position, leg: Leg, trigger: Decimal) -> Placed:
         attempt = self._books.next_attempt(position.trace_id, leg)
         instrument = self._instruments[position.symbol]
         intent = protect(position, leg, trigger, instrument, attempt)
         order = await self._send_reducing(intent, position)
         if order is None:
-            return False
+            return Placed.NO
         books, cloid = self._books, order.cloid
 
         def resting() -> bool:
@@ -213,12 +242,29 @@ class Execution(Leaving):
             return resting() or books.orders[cloid].status.terminal
 
         if not await books.pulse.until(settled, self.waits.stop_seen_s):
-            await self._ask(books.orders[cloid])
-        return resting()
+            try:
+                await self._inquire(books.orders[cloid])
+            except TransientError:
+                taken = books.orders[cloid].status is OrderStatus.OPEN
+                return Placed.TAKEN if taken else Placed.NO
+        return Placed.SEEN if resting() else Placed.NO
 
     def _emergency_stop(self, position: Position) -> Decimal:
         away = exact(self.waits.emergency_stop_frac) * position.side.sign
         return position.entry_price * (1 - away)
+
+
+def _position(plan: Plan, entry: Order, at: Ms) -> Position:
+    """What an entry's answer says that we hold, before any fill has told it."""
+    return Position(
+        symbol=plan.symbol,
+        side=entry.side,
+        quantity=entry.filled,
+        entry_price=entry.average_price or entry.limit,
+        opened_at=at,
+        trace_id=plan.trace_id,
+        strategy=plan.strategy,
+    )
 
 
 def _legs(intent: Intent) -> tuple[Cloid, ...]:

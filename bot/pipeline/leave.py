@@ -109,15 +109,20 @@ class Leaving:
 
     # --- exits --------------------------------------------------------------------------
 
-    async def leave(self, symbol: Symbol, reason: ExitReason) -> bool:
-        """Close a position by the ladder of slippage bounds; whether it is flat."""
+    async def leave(
+        self, symbol: Symbol, reason: ExitReason, answered: Position | None = None
+    ) -> bool:
+        """Close a position by the ladder of slippage bounds; whether it is flat.
+
+        `answered`: what an entry's answer says, while no fill has told of it.
+        """
         books = self._books
 
         def flat() -> bool:
             return symbol not in books.positions
 
         for slippage in EXIT_SLIPPAGE:
-            position = books.positions.get(symbol)
+            position = books.positions.get(symbol) or answered
             if position is None:
                 return True
             if is_dust(books, symbol, self._instruments[symbol].lot):
@@ -128,6 +133,8 @@ class Leaving:
             intent = reduce(position, market, instrument, reason, attempt, slippage)
             order = await self._send_reducing(intent, position)
             if order is not None:
+                if order.filled >= position.quantity:
+                    answered = None
                 await self._fills_told(order)
             elif says(self.refusals.get(symbol, ""), RULES):
                 await self._renew_rules()
@@ -244,11 +251,18 @@ class Leaving:
         The next try may go then: it cannot grow a position.
         """
         try:
+            return await self._inquire(order)
+        except TransientError:
+            return None
+
+    async def _inquire(self, order: Order) -> Order | None:
+        """The same; without an answer there is doubt, and TransientError is raised."""
+        try:
             told = await self._soon(self._venue.order_status(order.symbol, order.cloid))
         except NO_ANSWER as error:
             log.warning("order_not_asked", cloid=order.cloid, error=str(error))
             self.doubt.set()
-            return None
+            raise TransientError(f"order {order.cloid} not asked for: {error}") from None
         if told is None:
             return None
         self._books.told(told)

@@ -5,6 +5,7 @@ The real adapter and the acting half; docs/faults.md in tests.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,40 @@ async def test_a_silent_account_stream_is_made_up_for_by_asking(tmp_path: Path) 
         half.desk.close(ETH, ExitReason.MANUAL)
         await half.play(35)
         assert half.books.positions == {}
+        await half.in_order()
+
+
+@pytest.mark.parametrize("stop", ["placed", "refused"])
+async def test_a_part_filled_entry_that_nobody_tells_of_is_covered_by_its_answer(
+    tmp_path: Path, stop: str
+) -> None:
+    """Silent stream and 429 to every question: the answer alone says what needs a stop."""
+    script: list[dict[str, object]] = [
+        {"kind": "silent_socket", "channels": "account"},
+        {"kind": "too_many_requests", "on": "info", "times": 0},
+        {"kind": "partial_entry", "fraction": 0.5},
+    ]
+    if stop == "refused":
+        script.append({"kind": "budget", "on": "stop"})
+    async with acting(tmp_path) as half:
+        await half.hyperliquid.venue.set_leverage(ETH, 3)  # asks and is answered
+        half.faults(*script)
+        entering = asyncio.ensure_future(half.enter())
+        await half.play(8)
+        held = half.account.size(ETH)
+        if stop == "placed":
+            assert held > 0
+            assert [order.remaining for order in half.stops()] == [held]
+        else:
+            assert held == 0
+        half.faults()
+        await half.play(60)
+        assert entering.done()
+        assert (ETH in half.books.positions) == (stop == "placed")
+        if stop == "placed":
+            assert len(half.stops()) == 1
+            live = half.account.open_orders(ETH)
+            assert len([order for order in live if not order.is_stop]) == 1, "its target"
         await half.in_order()
 
 
