@@ -43,7 +43,7 @@ class Venue(Process):
 def run(probe: Probe, folder: Path, flags: Mapping[str, str], during: During) -> int:
     """Run the daemon, `during` beside it once it scans, then stop it; its exit code."""
     fixed = {"DATA_DIR": str(folder), "HTTP_PORT": str(free_port()), "LOG_CONSOLE_LEVEL": "ERROR"}
-    settings = load({**fixed, **flags}, {}, None).settings
+    loaded = load({**fixed, **flags}, {}, None)
     configure(LogOptions(folder, "ERROR", "INFO"))
     found: dict[str, Parts] = {}
     build = parts.build
@@ -59,7 +59,7 @@ def run(probe: Probe, folder: Path, flags: Mapping[str, str], during: During) ->
     async def whole() -> int:
         async with asyncio.TaskGroup() as group:
             timer = group.create_task(probe.time())
-            life = group.create_task(daemon._live(settings, []))
+            life = group.create_task(daemon._live(loaded))
             work = group.create_task(beside())
             await asyncio.wait((life, work), return_when=asyncio.FIRST_COMPLETED)
             timer.cancel()

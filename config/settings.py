@@ -6,9 +6,10 @@ the environment. Knows nothing of what a setting is used for.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -97,6 +98,7 @@ class Loaded:
 
     settings: Settings
     warnings: tuple[str, ...]
+    again: Callable[[], Loaded]  # from the same layers, as they are then
     secrets: tuple[str, ...] = field(default=(), repr=False)  # as given, used or not
 
 
@@ -148,7 +150,12 @@ def load(
         raise ConfigError(*found)
     settings, warnings = _said(settings, stack)
     given = [layer.values.get(name) for layer in stack for name in secrets]
-    return Loaded(settings, (*warnings, *excused), tuple(str(one) for one in given if one))
+    return Loaded(
+        settings,
+        (*warnings, *excused),
+        partial(load, flags, environ, env_file, typed),
+        tuple(str(one) for one in given if one),
+    )
 
 
 def known() -> dict[str, Known]:

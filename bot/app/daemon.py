@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -33,6 +32,7 @@ from bot.app.nonces import NonceKeeper
 from bot.app.parts import Parts, build
 from bot.app.policies import rules_of, stored_config
 from bot.app.reach import refuse_dead
+from bot.app.reload import Reload, ignore
 from bot.app.telling import log_fact
 from bot.app.view import DaemonView, Phase
 from bot.app.world import World, open_world, options_of
@@ -51,7 +51,7 @@ from bot.version import VERSION
 from bot.web.access import WebOptions, load_token
 from bot.web.api import build_api
 from bot.web.server import WebServer
-from config.settings import Settings
+from config.settings import Loaded, Settings
 
 log = structlog.get_logger(__name__)
 
@@ -63,20 +63,22 @@ FROZEN_AFTER = 2  # cycles; by then the windows of every symbol are known
 BEHIND_LIMIT_S = 1.3  # of the stop's 8 s, for rows that are no money
 
 
-def run_daemon(settings: Settings, warnings: Sequence[str]) -> int:
+def run_daemon(loaded: Loaded) -> int:
     """Run until stopped or until the candles end; the exit code."""
-    general = settings.general
+    ignore()
+    general = loaded.settings.general
     lock = FolderLock(general.data_dir)
     lock.acquire()
     try:
         configure(LogOptions(general.data_dir, general.log_console_level, general.log_level))
-        return asyncio.run(_live(settings, warnings))
+        return asyncio.run(_live(loaded))
     finally:
         lock.release()
 
 
-async def _live(settings: Settings, warnings: Sequence[str]) -> int:
+async def _live(loaded: Loaded) -> int:
     """Open everything, run, close everything in reverse, also when opening failed half way."""
+    settings = loaded.settings
     await refuse_unknown_host(settings.web.http_host)
     rules = rules_of(settings)
     warm_up = max(rule.warm_up for rule in rules)
@@ -103,7 +105,7 @@ async def _live(settings: Settings, warnings: Sequence[str]) -> int:
         await store.journal.put_config(parts.fingerprint, world.clock.now(), body)
         await store.journal.record(trading_config(settings))
         await _recover(parts, recovered)
-        return await _Daemon(parts, warnings).run()
+        return await _Daemon(parts, loaded).run()
 
 
 async def _recover(parts: Parts, recovered: Recovered) -> None:
@@ -141,15 +143,16 @@ def _store_options(settings: Settings, world: World) -> StoreOptions:
 class _Daemon:
     """The services of one Keel and the order in which they end."""
 
-    def __init__(self, parts: Parts, warnings: Sequence[str]) -> None:
+    def __init__(self, parts: Parts, loaded: Loaded) -> None:
         self._parts = parts
+        self._loaded = loaded
         self._clock = parts.world.clock
         self._supervisor = Supervisor(self._clock)
         self._lag = LoopLag()
         self._ready = asyncio.Event()
         self._heartbeat = Heartbeat(parts, self._ready)
         self.view = DaemonView(
-            parts, self._supervisor, ResourceMeter(self._lag), warnings, version=VERSION
+            parts, self._supervisor, ResourceMeter(self._lag), loaded.warnings, version=VERSION
         )
         self._web = self._server()
         self.view.web = self._web
@@ -207,6 +210,8 @@ class _Daemon:
         if parts.store.lock is not None:
             held = partial(parts.store.lock.run, self._clock)
             add(Service("account_lock", held, critical=True))
+        closed = partial(self._supervisor.request_stop, why="its terminal was closed")
+        add(Service("reload", Reload(self._loaded, closed).run, critical=False))
         add(Service("web", self._web.run, critical=False))
         if parts.models.seats:
             add(Service("models", parts.models.run, critical=False))

@@ -161,6 +161,9 @@ class RecordedView(RecordedTraces):
                 self._error = str(error)
             await self._clock.pause(REFRESH_S)
 
+    def now(self) -> Ms:
+        return self._equity.at if self._equity is not None else Ms(0)
+
     def live(self) -> bool:
         return True
 
@@ -223,8 +226,7 @@ class RecordedView(RecordedTraces):
         return await self.standings(self._trades)
 
     async def equity(self, since: Ms | None, limit: int) -> Mapping[str, object]:
-        now = self._equity.at if self._equity is not None else Ms(0)
-        return curve_of(await self._curve.points(since or Ms(0), now, limit))
+        return curve_of(await self._curve.points(since or Ms(0), self.now(), limit))
 
     async def candles(
         self, symbol: Symbol, timeframe: Timeframe, limit: int

@@ -111,6 +111,9 @@ class DaemonView(RecordedTraces):
 
     # --- probes --------------------------------------------------------------------------
 
+    def now(self) -> Ms:
+        return self._parts.world.clock.now()
+
     def live(self) -> bool:
         return all(
             state.condition is not Condition.GIVEN_UP

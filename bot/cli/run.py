@@ -41,4 +41,4 @@ def run(args: argparse.Namespace, loaded: Loaded) -> int:
     """Trade until told to stop, or until the candles end."""
     from bot.app.daemon import run_daemon
 
-    return run_daemon(loaded.settings, loaded.warnings)
+    return run_daemon(loaded)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.books import books_equal, memory_differences
-from tests.daemon import Daemon, settled_to_none
+from tests.daemon import Daemon, settled_to_none, wait_for
 from tests.scenarios.demo import first_trade
 
 SPEED = 300  # market seconds in one: a trade of minutes takes seconds
@@ -31,6 +32,21 @@ def test_a_trade_is_opened_guarded_and_closed(daemon: Daemon) -> None:
     trade = first_trade(daemon, TRADE_LIMIT_S)
     assert trade.row["exit_reason"]
     assert daemon.errors() == []
+
+
+def test_sighup_reads_the_settings_again_and_ends_nothing(daemon: Daemon) -> None:
+    """A log level is taken while it runs; what needs a restart is named."""
+    (daemon.data.parent / ".env").write_text("LOG_LEVEL=WARNING\nMAX_LEVERAGE=2\n")
+    daemon.signal(signal.SIGHUP)
+
+    def told() -> list[dict[str, Any]]:
+        return [event for event in daemon.events() if event["event"] == "settings_reloaded"]
+
+    (line,) = wait_for(told, 10.0, "the settings are read again")
+    assert (line["changed"], line["needs_restart"]) == (["LOG_LEVEL"], ["MAX_LEVERAGE"])
+    quiet = len(daemon.events())
+    assert daemon.terminate() == 0, daemon.output()
+    assert {event["level"] for event in daemon.events()[quiet:]} <= {"warning", "error"}
 
 
 def test_sigterm_ends_it_in_time_and_a_restart_goes_on(tmp_path: Path) -> None:
