@@ -14,7 +14,8 @@ from collections.abc import Callable
 import structlog
 
 from bot.domain.errors import ConfigError
-from bot.runtime.logs import LogOptions, configure, register_secret
+from bot.runtime.logs import LogOptions, configure
+from bot.runtime.mask import register_secret
 from config.settings import Loaded, Settings, known
 
 # What else is set has been handed to parts that were built from it.
