@@ -1,49 +1,74 @@
 """Weight of stop proof and reconciliation at the venue: python -m benchmarks budget
 
 Owns the measurement: 20 open positions at the simulated exchange, ten minutes of market time
-in which nothing else happens, weight counted by the venue's own rule. Limit: 10 % of 1,200 a
-minute, and no action of the account's own budget.
+in which nothing else happens, weight counted by the venue's own rule, in both modes of the
+account. Counted are the questions about the account and the venue's clock, transfers included;
+comparing quiet coins' prices is told apart. Limit: 10 % of 1,200 a minute, and no action of the
+account's own budget.
 """
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from benchmarks.figures import Figure, say, tell
+from bot.app.world import Pace
 from bot.domain.types import Symbol
-from bot.simulator.limits import WEIGHT_LIMIT, Limits
+from bot.pipeline.facts import Facts
+from bot.pipeline.transfers import Transfers
+from bot.simulator.info import Info
+from bot.simulator.limits import WEIGHT_LIMIT
 from tests.acting import Acting, acting
 
 POSITIONS = 20
 MINUTES = 10
 LIMIT_PERCENT = 10.0  # of what the venue grants a minute
+MODES = ("disabled", "unifiedAccount")
+OF_PRICES = ("metaAndAssetCtxs",)
 
 
-class Meter(Limits):
-    """Lets everything pass and adds up what it weighed."""
+class Meter(Info):
+    """Answers as usual and adds up what each kind of question weighed."""
 
-    def __init__(self) -> None:
-        super().__init__(False)
-        self.weight = 0
-        self.requests = 0
+    def begin(self) -> None:
+        self.weighed: Counter[str] = Counter()
 
-    def admits(self, source: str, now: int, weight: int) -> bool:
-        self.weight += weight
-        self.requests += 1
-        return True
+    def weight(self, body: object) -> int:
+        weight = super().weight(body)
+        self.weighed[str(body["type"]) if isinstance(body, dict) else ""] += weight
+        return weight
 
-    def charge(self, source: str, now: int, weight: int) -> None:
-        self.weight += weight
+    def extra_weight(self, body: Mapping[str, Any], answer: object) -> int:
+        weight = super().extra_weight(body, answer)
+        self.weighed[str(body["type"])] += weight
+        return weight
 
 
-async def measure(folder: Path) -> tuple[float, int, int]:
-    """(weight a minute, requests, actions) with all positions open and protected."""
-    async with acting(folder, coins=POSITIONS) as half:
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Weight a minute by kind of question, and actions in all."""
+
+    by_question: Mapping[str, float]
+    actions: int
+
+    @property
+    def percent(self) -> float:
+        """Of what the venue grants, without the questions about prices."""
+        proving = {k: w for k, w in self.by_question.items() if k not in OF_PRICES}
+        return 100 * sum(proving.values()) / WEIGHT_LIMIT
+
+
+async def measure(folder: Path, mode: str) -> Spent:
+    """What it takes with all positions open and protected."""
+    async with acting(folder, coins=POSITIONS, abstraction=mode) as half:
         symbols = [Symbol(coin) for coin in half.exchange.coins]
         await half.hyperliquid.feed.watch(symbols, [])
         await half.play(10)
@@ -55,29 +80,36 @@ async def measure(folder: Path) -> tuple[float, int, int]:
         return await _quiet_minutes(half)
 
 
-async def _quiet_minutes(half: Acting) -> tuple[float, int, int]:
-    meter, actions = Meter(), half.hyperliquid.venue.actions_sent
-    half.exchange._limits = meter
-    await half.play(MINUTES * 60)
-    sent = half.hyperliquid.venue.actions_sent - actions
+async def _quiet_minutes(half: Acting) -> Spent:
+    meter, venue = Meter(half.exchange._world), half.hyperliquid.venue
+    meter.begin()
+    half.exchange._info = meter
+    transfers = Transfers(venue, half.books, half.rows, Facts())
+    transfers.begin(half.clock.now())
+    before, pause_s = venue.actions_sent, Pace().transfers_s
+    for _ in range(int(MINUTES * 60 / pause_s)):
+        assert await transfers.step()
+        await half.play(pause_s)
     assert half.unprotected() == []
-    return meter.weight / MINUTES, meter.requests, sent
+    a_minute = {kind: weight / MINUTES for kind, weight in sorted(meter.weighed.items())}
+    return Spent(a_minute, venue.actions_sent - before)
 
 
 def main(words: Sequence[str]) -> int:
     """Print the figures; 0 when they are within the limit."""
     del words
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    with tempfile.TemporaryDirectory() as folder:
-        weight, requests, actions = asyncio.run(measure(Path(folder)))
-    say(
-        f"  {POSITIONS} open positions, {MINUTES} min: {requests} requests, weight {weight:.1f} a "
-        f"minute of {WEIGHT_LIMIT}"
-    )
-    return tell(
-        Figure("weight of proving the stops", 100 * weight / WEIGHT_LIMIT, LIMIT_PERCENT, "%"),
-        Figure("actions of the account's own budget", actions, 0.0, ""),
-    )
+    figures = []
+    for mode in MODES:
+        with tempfile.TemporaryDirectory() as folder:
+            spent = asyncio.run(measure(Path(folder), mode))
+        parts = ", ".join(f"{kind} {weight:.0f}" for kind, weight in spent.by_question.items())
+        say(f"  {mode}: {POSITIONS} open positions, weight a minute of {WEIGHT_LIMIT}: {parts}")
+        figures += [
+            Figure(f"weight of proving the stops, {mode}", spent.percent, LIMIT_PERCENT, "%"),
+            Figure("actions of the account's own budget", spent.actions, 0.0, ""),
+        ]
+    return tell(*figures)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class Pace:
     care_s: float = 1.0
     heartbeat_s: float = 60.0
     lookout_s: float = 1.0
-    transfers_s: float = 60.0
+    transfers_s: float = 120.0
     cadence: Cadence = Cadence()
     desk: DeskOptions = DeskOptions()
     stream: StreamTiming = StreamTiming()

@@ -35,7 +35,7 @@ class Lookout:
         policies: Policies,
         symbols: Callable[[], Sequence[Symbol]],
         every_s: float = 1.0,
-        transfers_s: float = 60.0,
+        transfers_s: float = 120.0,
     ) -> None:
         """`symbols` are those watched; `_s` machine seconds."""
         self._clock = clock
