@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bot.domain.indicators import atr, highest, lowest, ratio, shift, volume_ratio
+from bot.domain.indicators import highest, lines, loudness, lowest, ratio, shift
 from bot.domain.signals import SignalArray, decide, first
 from bot.domain.types import Bars, Regime, Side
 from bot.plugins import BOTH, StrategySpec
@@ -35,8 +35,8 @@ def signals(bars: Bars, params: Params) -> SignalArray:
     close = bars.close
     top = shift(highest(bars.high, params.length), 1)
     bottom = shift(lowest(bars.low, params.length), 1)
-    true_range = atr(bars.high, bars.low, close)
-    volume = volume_ratio(bars.volume)
+    true_range = lines(bars).atr
+    volume = loudness(bars)
     loud = volume >= params.burst
     longs, shorts = first(close > top) & loud, first(close < bottom) & loud
     # How far beyond the range, in ATR before the break, and how loud: each whole adds 0.2.

@@ -6,11 +6,12 @@ Owns the rule and its variants; knows no symbol, regime or size.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from bot.domain.indicators import atr, bollinger, highest, lowest, rsi, shift
-from bot.domain.signals import SignalArray, decide
+from bot.domain.indicators import bollinger, highest, lines, lowest, rsi, shift
+from bot.domain.signals import Flags, SignalArray, decide
 from bot.domain.types import Bars, Floats, Regime
 from bot.plugins import BOTH, StrategySpec
 
@@ -38,21 +39,12 @@ class Params:
 
 def signals(bars: Bars, params: Params) -> SignalArray:
     """LONG when RSI rises through `low`, SHORT when it falls through `high`."""
-    close = bars.close
-    strength = rsi(close, params.rsi_length)
-    before = shift(strength, 1)
-    upper, _, lower = bollinger(close, params.band_length, params.band_width)
-    below = lowest(_or(close - lower, 0.0), params.lookback)
-    above = highest(_or(close - upper, 0.0), params.lookback)
-    inside = (close > lower) & (close < upper)
-    longs = (before < params.low) & (strength >= params.low) & inside & (below < 0)
-    shorts = (before > params.high) & (strength <= params.high) & inside & (above > 0)
+    seen = _seen(bars, params.rsi_length, params.band_length, params.band_width, params.lookback)
+    longs = (seen.before < params.low) & (seen.strength >= params.low) & seen.from_below
+    shorts = (seen.before > params.high) & (seen.strength <= params.high) & seen.from_above
     # How far beyond the threshold it had been: 0 points -> 0.2, 16 and more -> 1.
-    known = _or(strength, 50.0)
-    depth_low = params.low - lowest(known, params.lookback)
-    depth_high = highest(known, params.lookback) - params.high
-    depth = np.where(longs, depth_low, depth_high)
-    stop = params.stop_atr * atr(bars.high, bars.low, close) / close
+    depth = np.where(longs, params.low - seen.least, seen.most - params.high)
+    stop = params.stop_atr * lines(bars).atr / bars.close
     return decide(longs, shorts, 0.2 + depth * 0.05, stop)
 
 
@@ -60,6 +52,35 @@ def warm_up(params: Params) -> int:
     """Bars after which more history changes no signal."""
     settled = WILDER_SETTLED * params.rsi_length // 14
     return max(settled, WILDER_SETTLED, params.band_length) + params.lookback
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """Columns of a window in which the variants do not differ."""
+
+    strength: Floats
+    before: Floats  # one bar earlier
+    least: Floats  # of `strength` within the lookback
+    most: Floats
+    from_below: Flags  # inside the band, and below it within the lookback
+    from_above: Flags
+
+
+@lru_cache(maxsize=1)  # by the very object: the variants are asked one after the other
+def _seen(bars: Bars, rsi_length: int, band_length: int, band_width: float, lookback: int) -> _Seen:
+    close = bars.close
+    strength = rsi(close, rsi_length)
+    known = _or(strength, 50.0)
+    upper, _, lower = bollinger(close, band_length, band_width)
+    inside = (close > lower) & (close < upper)
+    return _Seen(
+        strength=strength,
+        before=shift(strength, 1),
+        least=lowest(known, lookback),
+        most=highest(known, lookback),
+        from_below=inside & (lowest(_or(close - lower, 0.0), lookback) < 0),
+        from_above=inside & (highest(_or(close - upper, 0.0), lookback) > 0),
+    )
 
 
 def _or(values: Floats, other: float) -> Floats:

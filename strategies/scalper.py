@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bot.domain.indicators import atr, ema, ratio, shift, volume_ratio
+from bot.domain.indicators import ema, lines, loudness, ratio, shift
 from bot.domain.signals import SignalArray, decide, first
 from bot.domain.types import Bars, Regime
 from bot.plugins import BOTH, StrategySpec
@@ -39,10 +39,10 @@ class Params:
 def signals(bars: Bars, params: Params) -> SignalArray:
     """LONG on the first bar of a rise of `move_atr` ATR with `burst` volume, above both means."""
     close = bars.close
-    true_range = atr(bars.high, bars.low, close)
+    true_range = lines(bars).atr
     before = shift(true_range, 1)  # the burst itself must not raise the bar it has to clear
     move = ratio(close - shift(close, params.move_bars), before)
-    volume = volume_ratio(bars.volume)
+    volume = loudness(bars)
     fast, slow = ema(close, params.fast), ema(close, params.slow)
     place = ratio(close - bars.low, bars.high - bars.low)  # 1: closed on its high
     loud = volume >= params.burst

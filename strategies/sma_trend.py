@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bot.domain.indicators import adx, atr, shift, sma
-from bot.domain.signals import Flags, SignalArray, bars_since, decide, first
+from bot.domain.indicators import lines, shift, sma
+from bot.domain.signals import Flags, SignalArray, decide, first, lately
 from bot.domain.types import Bars, Floats, Regime
 from bot.plugins import BOTH, StrategySpec
 
@@ -44,14 +44,15 @@ def signals(bars: Bars, params: Params) -> SignalArray:
     close = bars.close
     fast, slow = sma(close, params.fast), sma(close, params.slow)
     gap = (fast - slow) / close
-    strength, plus, minus = adx(bars.high, bars.low, close)
+    shared = lines(bars)
+    strength, plus, minus = shared.adx, shared.plus_di, shared.minus_di
     slope = fast - shift(fast, params.slope_bars)
     strong = strength >= params.adx_min
     longs = _fresh(gap, params.patience) & strong & (plus > minus) & (slope > 0)
     shorts = _fresh(-gap, params.patience) & strong & (plus < minus) & (slope < 0)
     # ADX 20 -> 0.3, 43 and more -> 1.
     confidence = 0.3 + (strength - 20.0) * 0.03
-    stop = params.stop_atr * atr(bars.high, bars.low, close) / close
+    stop = params.stop_atr * shared.atr / close
     return decide(first(longs), first(shorts), np.maximum(confidence, 0.2), stop)
 
 
@@ -64,7 +65,7 @@ def _fresh(gap: Floats, patience: int) -> Flags:
     """Bars at most `patience` after the gap turned positive, while it is still so."""
     above = gap > EVEN
     crossed = above & (shift(gap, 1) <= EVEN)
-    return above & (bars_since(crossed) <= patience)
+    return above & lately(crossed, patience)
 
 
 VARIANTS = {

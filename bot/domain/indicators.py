@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,7 +79,7 @@ class Indicators:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lines:
-    """Columns (n,) that indicators and regime both read, so that a window pays for them once."""
+    """Columns (n,) that indicators, regime and strategies read: a window pays for them once."""
 
     unit: float
     scaled: Floats  # close x unit
@@ -89,6 +90,7 @@ class Lines:
     ema50: Floats
 
 
+@lru_cache(maxsize=4)  # by the very object: the frames of the symbol that is being looked at
 def lines(bars: Bars) -> Lines:
     """The shared columns of a window; the same values as `atr`, `adx` and `ema` give."""
     unit = _unit(bars.close)
@@ -102,6 +104,12 @@ def lines(bars: Bars) -> Lines:
         minus_di=talib.MINUS_DI(h, l, c, 14),
         ema50=talib.EMA(bars.close, 50),
     )
+
+
+@lru_cache(maxsize=1)  # by the very object: the strategies are asked one after the other
+def loudness(bars: Bars) -> Floats:
+    """`volume_ratio` of a window."""
+    return volume_ratio(bars.volume)
 
 
 def compute(bars: Bars, shared: Lines | None = None) -> Indicators:
@@ -306,11 +314,10 @@ def shift(values: Floats, bars: int) -> Floats:
 
 def ratio(part: Floats, whole: Floats) -> Floats:
     """`part` / `whole`; NaN where `whole` is not positive."""
-    positive = whole > 0
-    if positive.all():
+    if not (whole <= 0).any():  # NaN stays NaN
         return part / whole
     out = np.full(len(whole), np.nan)
-    np.divide(part, whole, out=out, where=positive)
+    np.divide(part, whole, out=out, where=whole > 0)
     return out
 
 

@@ -77,12 +77,12 @@ def propose(snapshot: Snapshot, strategies: Sequence[Rule]) -> Proposal | NoProp
     Opposite wishes cancel each other. Among equal sides the largest weight x strength
     leads (the smaller id among equals), the rest are confluence.
     """
-    regime = snapshot.regime.regime
+    regime, count = snapshot.regime.regime, len(snapshot.decision)
     considered: list[str] = []
     found: list[tuple[Signal, Rule]] = []
     for rule in strategies:
         sides = rule.sides(regime)
-        if not sides or len(snapshot.decision) < rule.warm_up:
+        if not sides or count < rule.warm_up:
             continue
         considered.append(rule.id)
         signal = _last(rule, snapshot)

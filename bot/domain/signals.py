@@ -38,12 +38,14 @@ class SignalArray:
         if not len(fired):
             return
         # Few bars of many: plain numbers are cheaper than columns of a dozen.
-        if not all(side in (1, -1) for side in self.side[fired].tolist()):
-            raise ValueError("signals: a side must be -1, 0 or 1")
-        if not all(0 <= value <= 1 for value in self.strength[fired].tolist()):
-            raise ValueError("signals: strength must lie between 0 and 1")
-        if not all(0 < value < 1 for value in self.stop_frac[fired].tolist()):
-            raise ValueError("signals: a stop must lie between 0 and 100 % of price")
+        strengths, stops = self.strength[fired].tolist(), self.stop_frac[fired].tolist()
+        for side, strength, stop in zip(self.side[fired].tolist(), strengths, stops, strict=True):
+            if side not in (1, -1):
+                raise ValueError("signals: a side must be -1, 0 or 1")
+            if not 0 <= strength <= 1:
+                raise ValueError("signals: strength must lie between 0 and 1")
+            if not 0 < stop < 1:
+                raise ValueError("signals: a stop must lie between 0 and 100 % of price")
 
     def __len__(self) -> int:
         return len(self.side)
@@ -55,15 +57,15 @@ def decide(longs: Flags, shorts: Flags, strength: Floats, stop_frac: Floats) -> 
     A bar on which both hold, or whose stop cannot be told, is no signal. Strength is
     clipped to 0..1, the stop to at most half of the price (no wish can be wider).
     """
-    side = longs.astype(np.int8) - shorts.astype(np.int8)
+    side = longs.view(np.int8) - shorts.view(np.int8)
     clean_strength, clean_stop = np.zeros(len(side)), np.zeros(len(side))
     # Few bars of many fire: one by one they are cheaper than as columns of all bars.
     fired = side.nonzero()[0]
     wishes = zip(fired.tolist(), strength[fired].tolist(), stop_frac[fired].tolist(), strict=True)
     for bar, wish, stop in wishes:
         if math.isfinite(wish) and 0 < stop < math.inf:
-            clean_strength[bar] = min(max(wish, 0.0), 1.0)
-            clean_stop[bar] = min(stop, 0.5)
+            clean_strength[bar] = 1.0 if wish > 1 else wish if wish >= 0 else 0.0
+            clean_stop[bar] = stop if stop < 0.5 else 0.5
         else:
             side[bar] = 0
     return SignalArray(side, clean_strength, clean_stop)
@@ -77,9 +79,11 @@ def first(condition: Flags) -> Flags:
     return out
 
 
-def bars_since(event: Flags) -> NDArray[np.int64]:
-    """Bars since `event` last held, 0 on the bar itself; n where it has not held yet; (n,)."""
-    n = len(event)
-    at = np.arange(n)
-    last = np.maximum.accumulate(np.where(event, at, -n))
-    return np.minimum(at - last, n)
+def lately(event: Flags, bars: int) -> Flags:
+    """Whether `event` held on the bar itself or on one of the `bars` before it; (n,)."""
+    out, reach = event.copy(), 0
+    while reach < bars:  # each round reaches back twice as far
+        step = min(reach + 1, bars - reach)
+        out[step:] |= out[:-step].copy()
+        reach += step
+    return out

@@ -6,6 +6,8 @@ function of the same name in `indicators` gives. Knows no TA-Lib.
 
 from __future__ import annotations
 
+from operator import add
+
 import numpy as np
 
 from bot.domain.types import Bars, Floats
@@ -18,12 +20,18 @@ def mfi(bars: Bars, length: int = 14) -> float | None:
     """Money flow index; None where nothing flowed or history is short."""
     if len(bars) <= length:
         return None
-    tail = slice(-length - 1, None)
-    typical = (bars.high[tail] + bars.low[tail] + bars.close[tail]) / 3
-    flow = (typical[1:] * bars.volume[tail][1:]).tolist()
-    step = (typical[1:] - typical[:-1]).tolist()
-    up = pair_sum([f if s > 0 else 0.0 for f, s in zip(flow, step, strict=True)])
-    total = up + pair_sum([f if s < 0 else 0.0 for f, s in zip(flow, step, strict=True)])
+    rows = zip(*(column[-length - 1 :].tolist() for column in (bars.high, bars.low, bars.close)))
+    typical = [(high + low + close) / 3 for high, low, close in rows]
+    rising, falling = [0.0] * length, [0.0] * length
+    before = typical[0]
+    for bar, (price, volume) in enumerate(zip(typical[1:], bars.volume[-length:].tolist())):
+        if price > before:
+            rising[bar] = price * volume
+        elif price < before:
+            falling[bar] = price * volume
+        before = price
+    up = pair_sum(rising)
+    total = up + pair_sum(falling)
     return 100 * up / total if total > 0 else None
 
 
@@ -72,12 +80,12 @@ def obv_change(close: Floats, volume: Floats) -> float | None:
 
 def pair_sum(values: list[float]) -> float:
     """The sum of one window, its terms put together in the order of `indicators._window_sum`."""
-    total, done, size = 0.0, 0, 1
-    while done < len(values):
-        if len(values) & size:
-            part = values[done : done + size]
-            while len(part) > 1:
-                part = [a + b for a, b in zip(part[::2], part[1::2], strict=True)]
+    total, done, size, count = 0.0, 0, 1, len(values)
+    while size <= count:
+        if count & size:
+            part, left = values[done : done + size], size
+            while left > 1:
+                part, left = list(map(add, part[::2], part[1::2])), left // 2
             total += part[0]
             done += size
         size *= 2

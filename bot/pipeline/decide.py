@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+import numpy as np
+
 from bot.domain.approval import Candidate, approve
 from bot.domain.council import RULES_SEAT, convene, stands_in, weights_of
 from bot.domain.instrument import Instrument
@@ -134,11 +136,11 @@ def day_range(snapshot: Snapshot) -> float:
     """(high - low) / low over the last 24 h of the coarsest frame seen."""
     frame = snapshot.context[-1] if snapshot.context else snapshot.timeframe
     bars = snapshot.bars[frame]
-    recent = bars.ts >= snapshot.as_of - DAY_MS
-    if not recent.any():
+    first = int(np.searchsorted(bars.ts, snapshot.as_of - DAY_MS))
+    if first == len(bars):
         return 0.0
-    low = float(bars.low[recent].min())
-    return (float(bars.high[recent].max()) - low) / low
+    low = float(bars.low[first:].min())
+    return (float(bars.high[first:].max()) - low) / low
 
 
 def decide(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bot.domain.signals import SignalArray, bars_since, decide, first
+from bot.domain.signals import SignalArray, decide, first, lately
 
 YES, NO = True, False
 
@@ -58,7 +58,10 @@ def test_first_is_the_bar_on_which_it_begins() -> None:
     assert first(flags()).tolist() == []
 
 
-def test_bars_since_counts_from_the_last_event() -> None:
-    """0 on the bar itself, n where it has not happened yet."""
-    assert bars_since(flags(NO, YES, NO, NO, YES)).tolist() == [5, 0, 1, 2, 0]
-    assert bars_since(flags()).tolist() == []
+@pytest.mark.parametrize("bars", range(9))
+def test_lately_reaches_back_so_many_bars(bars: int) -> None:
+    event = flags(NO, YES, NO, NO, NO, NO, NO, YES, NO)
+    expected = [any(event[max(0, at - bars) : at + 1]) for at in range(len(event))]
+    assert lately(event, bars).tolist() == expected
+    assert event.tolist() == [NO, YES, NO, NO, NO, NO, NO, YES, NO], "the event itself stays"
+    assert lately(flags(), bars).tolist() == []
