@@ -61,7 +61,7 @@ def model_components(models: Models) -> tuple[Component, ...]:
         elif view.state is BreakerState.OPEN:
             detail += f" after {view.failures} failures, asked again in {view.retry_in_s:.0f} s"
         elif probed is not None and not probed.reached:
-            detail += f", not reached at start: {probed.trials[-1].kind}"
+            detail += f", not reached when it was tried: {probed.trials[-1].kind}"
         state = HealthState.OK if well else HealthState.DEGRADED
         found.append(Component(f"model_{seat.name}", state, detail))
     return tuple(found)

@@ -55,7 +55,8 @@ class Models:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.purse.run())
             group.create_task(self.store.answers.run())
-            group.create_task(self._probe_all())
+            for seat in self.seats:
+                group.create_task(self._prove(seat))
 
     async def flush(self) -> None:
         """Write what waits. Raises TransientError."""
@@ -83,26 +84,24 @@ class Models:
         return {seat.name: self._state(seat) for seat in self.seats}
 
     def _state(self, seat: ModelSeat) -> Mapping[str, object]:
-        view, probed = seat.view(), self.probed.get(seat.name)
+        view = seat.view()
         return {
             "model": seat.options.model,
             "answered_by": seat.answered_by or None,
             "asked_by": seat.format,
-            "probed": probed is not None and probed.reached,
+            "probed": seat.standing.trials > 0 and seat.standing.proven,
             "breaker": view.state,
             "failures": view.failures,
             "retry_in_s": round(view.retry_in_s, 1),
         }
 
-    async def _probe_all(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for seat in self.seats:
-                group.create_task(self._probe(seat))
-
-    async def _probe(self, seat: ModelSeat) -> None:
-        found = await probe(seat, probe_id(seat, self.clock))
-        self.probed[seat.name] = found
-        tell_probe(seat, found)
+    async def _prove(self, seat: ModelSeat) -> None:
+        """Try the seat's model at the start, and whenever its way of asking is in doubt."""
+        while True:
+            await seat.standing.wanted.wait()
+            found = await probe(seat, probe_id(seat, self.clock))
+            self.probed[seat.name] = found
+            tell_probe(seat, found)
 
 
 def probe_id(seat: ModelSeat, clock: Clock) -> str:
@@ -137,6 +136,8 @@ async def open_models(settings: Settings, store: Store, clock: Clock) -> Models:
         connect(options, purse, clock, policy_of(settings))
         for options in options_of(settings, clock)
     )
+    for seat in seats:
+        seat.standing.doubt("it was not tried yet")
     return Models(purse, seats, store, clock, {})
 
 

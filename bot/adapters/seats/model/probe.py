@@ -62,26 +62,27 @@ class Probed:
 
 
 async def probe(seat: ModelSeat, ident: str) -> Probed:
-    """Try the declared ways of asking, best first, until one is obeyed; demote the seat to it.
+    """Try the ways of asking that are left, best first, until one is obeyed; the seat takes it.
 
     A model that cannot be reached keeps its format: nothing was learnt about it. `ident`
     names the trial in the ledger of costs.
     """
     trials: list[Trial] = []
     rows: list[Attempt] = []
-    for number, answer_format in enumerate(seat.options.capabilities.formats, start=1):
+    for number, answer_format in enumerate(seat.standing.ways, start=1):
         trial, row = await _try(seat, answer_format, TraceId(ident), number)
         trials.append(trial)
         if row is not None:
             rows.append(row)
         if trial.obeyed:
-            seat.format = answer_format
+            seat.standing.tried(answer_format, reached=True)
             break
         if trial.kind in _OTHER or _refused_altogether(trial):
-            return _result(False, seat.format, trials, rows)
+            seat.standing.tried(None, reached=False)
+            break
     else:
-        seat.format = None
-    return _result(True, seat.format, trials, rows)
+        seat.standing.tried(None, reached=True)
+    return _result(seat, trials, rows)
 
 
 async def _try(
@@ -114,13 +115,11 @@ def _refused_altogether(trial: Trial) -> bool:
     return trial.kind == AbstentionKind.ERROR and any(word in trial.detail for word in refused)
 
 
-def _result(
-    reached: bool, found: AnswerFormat | None, trials: list[Trial], rows: list[Attempt]
-) -> Probed:
+def _result(seat: ModelSeat, trials: list[Trial], rows: list[Attempt]) -> Probed:
     last = rows[-1] if rows else None
     return Probed(
-        reached=reached,
-        format=found,
+        reached=seat.standing.reached,
+        format=seat.format,
         trials=tuple(trials),
         latency_ms=last.latency_ms if last is not None else 0.0,
         cost=sum((row.stands_at for row in rows), ZERO),

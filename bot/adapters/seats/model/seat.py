@@ -19,6 +19,7 @@ from bot.adapters.seats.model.failure import ModelFailure
 from bot.adapters.seats.model.options import AnswerFormat, AskPolicy, ModelOptions, Prompt
 from bot.adapters.seats.model.purse import Purse
 from bot.adapters.seats.model.request import body_of, hash_of
+from bot.adapters.seats.model.standing import Standing
 from bot.domain.errors import ConfigError
 from bot.domain.evidence import hear
 from bot.domain.model_answer import ANSWER_SCHEMA, SCHEMA_NAME, AnswerError
@@ -48,6 +49,8 @@ class _Talk:
     deadline: float
     tell: Told
     attempts: list[Attempt] = field(default_factory=list)
+    trials: int = 0  # that the model had stood when it was asked
+    way: AnswerFormat | None = None  # in which it was asked
 
 
 class ModelSeat:
@@ -73,7 +76,7 @@ class ModelSeat:
             options.name, clock.monotonic, threshold=policy.breaker_threshold, on_change=_tell
         )
         self._limit = RateLimit(options.requests_per_minute, BURST, clock.monotonic)
-        self.format: AnswerFormat | None = options.capabilities.formats[0]
+        self.standing = Standing(options.name, options.capabilities.formats, clock.monotonic)
         self.answered_by = ""  # the model's name as the endpoint last gave it
 
     @property
@@ -83,6 +86,11 @@ class ModelSeat:
     @property
     def options(self) -> ModelOptions:
         return self._options
+
+    @property
+    def format(self) -> AnswerFormat | None:
+        """How it is asked; None while no way works."""
+        return self.standing.format
 
     @property
     def identity(self) -> str:
@@ -105,8 +113,11 @@ class ModelSeat:
             now = self._clock.monotonic()
             talk = _Talk(question, now, now + self._policy.deadline_s, tell)
             try:
-                return await self._try(talk)
+                opinion = await self._try(talk)
+                await self._withhold(talk)
+                return opinion
             except ModelFailure as failure:
+                self.standing.ended(failure.kind, talk.trials)
                 kind = failure.kind.value
                 return Abstention(self.name, kind, failure.detail, tuple(talk.attempts))
 
@@ -153,9 +164,7 @@ class ModelSeat:
 
     async def _admit(self, talk: _Talk) -> None:
         """Wait for a turn. Raises ModelFailure where nothing may be sent."""
-        if self.format is None:
-            detail = "no way of asking it gives an answer of the schema; see main.py check"
-            raise ModelFailure(AbstentionKind.SCHEMA, detail, healthy=True)
+        await self._choose_way(talk)
         if not talk.question.messages.user:
             raise ModelFailure(AbstentionKind.ERROR, "there is no prompt to ask with", healthy=True)
         wait_s = self._limit.wait_s()
@@ -165,10 +174,41 @@ class ModelSeat:
         wait_s = self._limit.take()
         if wait_s > 0:
             await self._clock.pause(wait_s)
+            await self._choose_way(talk)  # it may have changed meanwhile
         if not self.breaker.allows():
             view = self.breaker.view()
             detail = f"{view.failures} failures in a row; asked again in {view.retry_in_s:.0f} s"
             raise ModelFailure(AbstentionKind.BREAKER_OPEN, detail, healthy=True)
+
+    async def _choose_way(self, talk: _Talk) -> None:
+        """Ask in the way that is proven. Raises ModelFailure where there is none."""
+        self.standing.wake()
+        await self._settled(talk)
+        talk.trials, talk.way = self.standing.trials, self.format
+        if self.format is None:
+            detail = "no way of asking it gives an answer of the schema; see main.py check"
+            raise ModelFailure(AbstentionKind.SCHEMA, detail, healthy=True)
+
+    async def _settled(self, talk: _Talk) -> None:
+        """Wait for the trial of this model that is under way. Raises ModelFailure."""
+        try:
+            await self.standing.settled(talk.deadline - self._clock.monotonic())
+        except TimeoutError as error:
+            detail = "the trial of how it must be asked has not ended"
+            raise ModelFailure(AbstentionKind.TIMEOUT, detail, healthy=True) from error
+
+    async def _withhold(self, talk: _Talk) -> None:
+        """Keep a vote back until its way of asking is proven. Raises ModelFailure where it is not.
+
+        A model that the last trial did not reach answers again: now it can be tried.
+        """
+        if not self.standing.reached and talk.trials == self.standing.trials:
+            self.standing.doubt("it answers again")
+        await self._settled(talk)
+        if not self.standing.reached or self.format is not talk.way:
+            detail = "its answer came in a way of asking that it is not seen to obey"
+            raise ModelFailure(AbstentionKind.SCHEMA, detail, healthy=True)
+        self.standing.useful()
 
     def _hear(self, talk: _Talk, text: str, attempt: Attempt) -> Answered[Opinion]:
         try:

@@ -287,7 +287,7 @@ async def test_without_a_prompt_nobody_is_asked() -> None:
 async def test_a_model_that_obeys_no_schema_abstains() -> None:
     """Nothing is sent, and nothing is kept under its name."""
     table = Table(GOOD)
-    table.seat.format = None
+    table.seat.standing.tried(None, reached=True)
     said = await table.seat.ask(question())
     assert isinstance(said, Abstention)
     assert (said.kind, table.line.asked) == (AbstentionKind.SCHEMA, [])
