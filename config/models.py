@@ -18,6 +18,7 @@ from bot.domain.prices import ANY_MODEL
 from config.catalogue import SHIPPED, PriceEntry, ShippedModel
 from config.fields import Section, setting
 from config.problems import LOOPBACK, show
+from config.templates import COUNCIL_PROMPT, prompt_names
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -35,6 +36,12 @@ def _key(value: SecretStr) -> SecretStr:
 def _model(value: str) -> str:
     if not _MODEL.fullmatch(value):
         raise ValueError("the model's name at the endpoint, without spaces")
+    return value
+
+
+def _prompt(value: str) -> str:
+    if value not in prompt_names():
+        raise ValueError(f"one of {', '.join(prompt_names())}, a file of config/prompts/")
     return value
 
 
@@ -96,6 +103,48 @@ class Council(Section):
     )
     model_attempts: int = setting(
         3, "How often a model is asked that fails in a passing way.", ge=1, le=5
+    )
+    model_first_wait_seconds: float = setting(
+        2.0,
+        "Wait before a second attempt; doubled before each more.",
+        "s",
+        ge=0,
+        le=60,
+    )
+    model_longest_wait_seconds: float = setting(
+        4.0, "Longest of these waits, where the model names no longer one.", "s", ge=0, le=300
+    )
+    model_jitter_seconds: float = setting(
+        0.5, "Most that chance adds to such a wait.", "s", ge=0, le=60
+    )
+    late_answer_seconds: float = setting(
+        30.0,
+        "How long a late answer is waited for, for the record.",
+        "s",
+        ge=0,
+        le=600,
+    )
+    late_answers_at_once: int = setting(
+        8, "How many late answers are waited for at once; the oldest makes room.", ge=0, le=100
+    )
+    council_min_share: float = setting(
+        0.60,
+        "Least share of the votes' weight for the winning side; below it the council says HOLD.",
+        "fraction, 0.6 = 60 %",
+        ge=0.5,
+        le=1,
+    )
+    answer_cache_seconds: float = setting(
+        300.0,
+        "Longest life of an answer for the same question; it never outlives the candle.",
+        "s of market time",
+        ge=0,
+        le=86_400,
+    )
+    council_prompt: Annotated[str, AfterValidator(_prompt)] = setting(
+        COUNCIL_PROMPT,
+        "Prompt template; changed bytes are another version in each trace.",
+        allowed="a name of config/prompts/, without .md",
     )
     ai_budget_per_decision_usd: Decimal = setting(
         Decimal("0.25"), "Most that all models together may cost a decision.", "USD", ge=0, le=100

@@ -13,10 +13,14 @@ PROMPTS = Path(__file__).parent / "prompts"
 COUNCIL_PROMPT = "council-v1"
 
 
-def prompt_text(name: str = COUNCIL_PROMPT) -> str:
+def prompt_names() -> tuple[str, ...]:
+    """The prompts there are, by name."""
+    return tuple(sorted(found.stem for found in PROMPTS.glob("*.md")))
+
+
+def prompt_text(name: str) -> str:
     """Read `config/prompts/<name>.md`. Raises ConfigError that names those there are."""
-    path = PROMPTS / f"{name}.md"
-    known = sorted(found.stem for found in PROMPTS.glob("*.md"))
+    known = prompt_names()
     if name not in known:
         raise ConfigError(f"there is no prompt {name!r} (known: {', '.join(known) or 'none'})")
-    return path.read_text(encoding="utf-8")
+    return (PROMPTS / f"{name}.md").read_text(encoding="utf-8")

@@ -152,6 +152,9 @@ def policy_of(settings: Settings) -> AskPolicy:
         deadline_s=given.council_deadline_seconds,
         attempt_s=given.model_attempt_seconds,
         attempts=given.model_attempts,
+        first_wait_s=given.model_first_wait_seconds,
+        longest_wait_s=given.model_longest_wait_seconds,
+        jitter_s=given.model_jitter_seconds,
         breaker_threshold=given.circuit_breaker_threshold,
     )
 

@@ -185,11 +185,11 @@ def _thinking(
         clock=world.clock,
         chamber=Chamber(world.clock),
         seats=models.council,
-        template=council_template() if models.seats else None,
-        kept=KeptAnswers(world.clock, store.answers),
+        template=council_template(settings) if models.seats else None,
+        kept=KeptAnswers(world.clock, store.answers, _cache_ms(settings)),
         traces=traces,
         facts=money.facts,
-        options=_council_options(settings, policies),
+        options=council_options(settings, policies),
     )
     road = Road(
         clock=world.clock,
@@ -211,10 +211,18 @@ def _thinking(
     return _Thinking(keeper, scan, approvals, council, road)
 
 
-def _council_options(settings: Settings, policies: Policies) -> CouncilOptions:
+def _cache_ms(settings: Settings) -> int:
+    return round(settings.council.answer_cache_seconds * 1000)
+
+
+def council_options(settings: Settings, policies: Policies) -> CouncilOptions:
+    """How the council waits, and how old a bar may be when an answer to it comes."""
     past_close = (policies.limits.max_bar_ages - 1) * policies.timeframe.ms
+    given = settings.council
     return CouncilOptions(
-        deadline_s=settings.council.council_deadline_seconds,
+        deadline_s=given.council_deadline_seconds,
+        late_s=given.late_answer_seconds,
+        late_at_once=given.late_answers_at_once,
         past_close_ms=round(past_close),
     )
 

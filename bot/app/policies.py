@@ -26,7 +26,7 @@ from bot.pipeline.scan import UniversePolicy
 from bot.plugins import STRATEGIES, LoadedStrategy, load_strategies, names
 from config.models import Chosen, chosen
 from config.settings import Settings
-from config.templates import COUNCIL_PROMPT, prompt_text
+from config.templates import prompt_text
 
 MINUTE_MS = 60_000
 
@@ -70,10 +70,10 @@ def policies_of(
         overrides=overrides_of(settings),
         seats=tuple(one.name for one in asked) or (RULES_SEAT,),
         models=tuple(_named(one) for one in asked),
-        prompt=council_template().version if asked else "",
+        prompt=council_template(settings).version if asked else "",
         flags=_flags(settings),
         weights=ScoreWeights(),
-        council=CouncilPolicy(),
+        council=CouncilPolicy(settings.council.council_min_share),
         approval=ApprovalPolicy(
             min_confidence=gates.min_ai_confidence,
             min_tier=Tier(gates.min_tier),
@@ -124,10 +124,11 @@ def stored_config(policies: Policies, template: Template | None) -> Mapping[str,
     return {"policies": policies, "prompts": [template] if template is not None else []}
 
 
-def council_template() -> Template:
-    """The prompt that ships. Raises ConfigError when its form is wrong."""
+def council_template(settings: Settings) -> Template:
+    """The prompt that is chosen. Raises ConfigError when its form is wrong."""
+    name = settings.council.council_prompt
     try:
-        return template_of(COUNCIL_PROMPT, prompt_text(COUNCIL_PROMPT))
+        return template_of(name, prompt_text(name))
     except ValueError as error:
         raise ConfigError(str(error)) from error
 

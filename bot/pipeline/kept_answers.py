@@ -23,9 +23,12 @@ IN_MEMORY = 1_000  # answers; more than 20 symbols x 9 models ask within a life
 class KeptAnswers:
     """Memory in front of the store: the store is asked only for what this process never saw."""
 
-    def __init__(self, clock: Clock, store: AnswerStore | None = None) -> None:
+    def __init__(
+        self, clock: Clock, store: AnswerStore | None = None, life_ms: int = LIFE_MS
+    ) -> None:
         self._clock = clock
         self._store = store
+        self._life_ms = life_ms
         self._memory: OrderedDict[str, StoredAnswer] = OrderedDict()
         self.hits = 0
         self.misses = 0
@@ -54,9 +57,9 @@ class KeptAnswers:
         return found.text
 
     def keep(self, seat: Seat, question: Question, text: str, next_close: Ms) -> None:
-        """Keep an answer until the next candle close or for 300 s, whichever is sooner."""
+        """Keep an answer until the next candle close or for its life, whichever is sooner."""
         now = self._clock.now()
-        expires = Ms(min(next_close, now + LIFE_MS))
+        expires = Ms(min(next_close, now + self._life_ms))
         if not seat.identity or not text or expires <= now:
             return
         key = answer_key(seat.identity, question.messages)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
-from bot.app.policies import overrides_of, policies_of, rules_of, universe_of
+from bot.app.models import policy_of
+from bot.app.parts import council_options
+from bot.app.policies import council_template, overrides_of, policies_of, rules_of, universe_of
 from bot.domain.council import RULES_SEAT
 from bot.domain.red_flags import FlagCode
 from bot.domain.types import Tier, Timeframe
+from bot.pipeline.council import CouncilOptions
 from bot.pipeline.policies import Policies, fingerprint
 from config.catalogue import SHIPPED
+from config.templates import prompt_text
 from tests.unit.config.given import settings
 
 M1, M5, M15, H1, H4 = (Timeframe(name) for name in ("1m", "5m", "15m", "1h", "4h"))
@@ -247,9 +252,46 @@ def test_the_fingerprint_changes_with_every_number_that_decides_and_with_nothing
         ("TIME_STOP_MINUTES", "44"),
         ("MAX_DRAWDOWN_PERCENT", "0.29"),
         ("STRATEGIES", "scalper"),
+        ("COUNCIL_MIN_SHARE", "0.61"),
     ):
         chosen = settings({"PROFILE": "demo", name: value})
         assert fingerprint(policies_of(chosen, rules_of(chosen), None)) != one, name
+
+
+def test_the_councils_numbers_reach_who_uses_them() -> None:
+    """Disagreement, waits, late answers, the life of a kept answer: each is a setting."""
+    given = settings(
+        {
+            "COUNCIL_DEADLINE_SECONDS": "40",
+            "COUNCIL_MIN_SHARE": "0.75",
+            "MODEL_FIRST_WAIT_SECONDS": "1",
+            "MODEL_LONGEST_WAIT_SECONDS": "3",
+            "MODEL_JITTER_SECONDS": "0",
+            "LATE_ANSWER_SECONDS": "12",
+            "LATE_ANSWERS_AT_ONCE": "4",
+            "MAX_BAR_AGE_CANDLES": "3",
+        }
+    )
+    policies = policies_of(given, rules_of(given), None)
+    assert policies.council.min_share == 0.75
+    asked = policy_of(given)
+    assert (asked.first_wait_s, asked.longest_wait_s, asked.jitter_s) == (1.0, 3.0, 0.0)
+    assert council_options(given, policies) == CouncilOptions(
+        40.0, 12.0, 4, 2 * policies.timeframe.ms
+    )
+
+
+def test_the_prompt_is_chosen_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another file of config/prompts is another version, and another fingerprint."""
+    shipped = prompt_text("council-v1")
+    (tmp_path / "council-v1.md").write_text(shipped, encoding="utf-8")
+    (tmp_path / "terse.md").write_text(shipped.replace("Is it", "Tell: is it"), encoding="utf-8")
+    monkeypatch.setattr("config.templates.PROMPTS", tmp_path)
+    council = {"ENABLE_OLLAMA": "true"}
+    assert (
+        council_template(settings({**council, "COUNCIL_PROMPT": "terse"})).version[:6] == "terse-"
+    )
+    assert marked(council) != marked({**council, "COUNCIL_PROMPT": "terse"})
 
 
 def marked(flags: dict[str, str]) -> str:

@@ -68,6 +68,9 @@ def test_the_market_keeps_its_speed_where_it_is_said() -> None:
         ({"OPENAI_API_KEY": "sk with a space"}, "OPENAI_API_KEY: (hidden)"),
         ({"COUNCIL_DEADLINE_SECONDS": "0"}, "from 1 to 600"),
         ({"MODEL_ATTEMPT_SECONDS": "120"}, "above COUNCIL_DEADLINE_SECONDS"),
+        ({"COUNCIL_MIN_SHARE": "0.4"}, "from 0.5 to 1"),
+        ({"LATE_ANSWERS_AT_ONCE": "101"}, "from 0 to 100"),
+        ({"COUNCIL_PROMPT": "council-v0"}, "allowed is one of council-v1"),
         ({"AI_BUDGET_PER_DAY_USD": "-1"}, "AI_BUDGET_PER_DAY_USD"),
     ],
 )

@@ -55,6 +55,16 @@ async def test_in_a_long_bar_it_lives_for_300_s() -> None:
     assert (kept.hits, kept.misses) == (1, 1)
 
 
+async def test_its_life_is_a_setting() -> None:
+    """ANSWER_CACHE_SECONDS: 0 keeps nothing."""
+    clock, seat = ManualClock(CLOSE), FakeModel("a")
+    question = Question(wish(), Score((), 1.0, Tier.TIER_4_NEUTRAL), (), trace_id=TraceId("t"))
+    for life_ms, held in ((0, None), (10_000, "said")):
+        kept = KeptAnswers(clock, None, life_ms)
+        kept.keep(seat, question, "said", Ms(CLOSE + 3_600_000))
+        assert await kept.find(seat, question) == held
+
+
 async def test_an_answer_that_no_longer_holds_is_asked_for_again() -> None:
     """Found, expired, asked."""
     store = MemoryAnswers()
