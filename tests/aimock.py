@@ -86,7 +86,8 @@ def obeys_probe(model: str | None = None) -> Fixture:
 class Aimock:
     """One server on a free port; leaving the `with` block ends it."""
 
-    def __init__(self, folder: Path, fixtures: Sequence[Fixture]) -> None:
+    def __init__(self, folder: Path, fixtures: Sequence[Fixture], keys: Sequence[str] = ()) -> None:
+        """With `keys` whoever comes with none of them is refused."""
         why = missing()
         if why:
             pytest.skip(f"program absent: {why}")
@@ -98,9 +99,15 @@ class Aimock:
         file.write_text(json.dumps({"fixtures": list(fixtures)}))
         flags = ["-p", str(self.port), "-h", "127.0.0.1", "-f", str(file), "--strict"]
         more = ["--journal-max", "0", "--log-level", "warn"]
+        self._headers = {"content-type": "application/json"}
+        environment = dict(os.environ)
+        if keys:
+            self._headers["authorization"] = f"Bearer {keys[0]}"
+            environment["AIMOCK_API_KEYS"] = ",".join(keys)
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(
                 ["node", str(PROGRAM), *flags, *more],
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -137,10 +144,10 @@ class Aimock:
 
     def _request(self, method: str, path: str, body: Any = None) -> Any:
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_LIMIT_S)) as line:
-            headers = {"content-type": "application/json"}
-            line.request(method, path, json.dumps(body) if body is not None else None, headers)
+            content = json.dumps(body) if body is not None else None
+            line.request(method, path, content, self._headers)
             response = line.getresponse()
-            content = response.read()
+            said = response.read()
             if response.status >= 400:
-                raise HTTPException(f"{method} {path}: {response.status} {content[:200]!r}")
-            return json.loads(content) if content else None
+                raise HTTPException(f"{method} {path}: {response.status} {said[:200]!r}")
+            return json.loads(said) if said else None

@@ -17,7 +17,6 @@ from bot.adapters.store import (
     Backups,
     StoreOptions,
     open_store,
-    place_of,
     place_of_file,
 )
 from bot.adapters.venues.hyperliquid import connect
@@ -136,7 +135,6 @@ def _store_options(settings: Settings, world: World) -> StoreOptions:
     given = settings.general.database_url
     if given is None:
         return StoreOptions(place_of_file(world.folder / "keel.db").whole, world.folder)
-    register_secret(place_of(given.get_secret_value()).password or "")
     return StoreOptions(given.get_secret_value(), world.folder)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 MASK = "***"
 SHORTEST_SECRET = 6  # masking shorter strings would eat ordinary text
@@ -19,11 +19,11 @@ _pattern: re.Pattern[str] | None = None
 def register_secret(value: str) -> None:
     """Mask `value` in every line from now on, also escaped, quoted or cut at its line ends.
 
-    Values under 6 characters are left alone.
+    Of a URL its password alone as well. Values under 6 characters are left alone.
     """
     global _pattern
     value = value.strip()
-    parts = {value, *value.replace("\\n", "\n").splitlines()}
+    parts = {value, *_passwords(value), *value.replace("\\n", "\n").splitlines()}
     bare = value[2:] if value.lower().startswith("0x") else value
     for part in (*sorted(parts), bare):
         if len(part) >= SHORTEST_SECRET and not part.startswith("-----"):  # PEM's frame is public
@@ -33,6 +33,12 @@ def register_secret(value: str) -> None:
     if _secrets:
         longest_first = sorted(_secrets, key=lambda text: (-len(text), text))
         _pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
+
+
+def _passwords(value: str) -> set[str]:
+    """The password of a URL, as it is written there and as it is meant."""
+    written = value.partition("://")[2].rpartition("@")[0].partition(":")[2]
+    return {written, unquote(written)} - {""}
 
 
 def redact(text: str) -> str:

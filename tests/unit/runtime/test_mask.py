@@ -28,3 +28,16 @@ def test_short_values_are_not_masked() -> None:
     register_secret("abc")
     register_secret("")
     assert redact("abcdef") == "abcdef"
+
+
+@pytest.mark.parametrize("shown", ["s3cret/word", "s3cret%2Fword", "user:s3cret%2Fword@host"])
+def test_of_a_url_the_password_is_masked_too(shown: str) -> None:
+    """A driver's message quotes the password, seldom the whole address."""
+    register_secret("postgresql+asyncpg://user:s3cret%2Fword@host:5432/keel")
+    assert "s3cret" not in redact(f"cannot connect with {shown}")
+
+
+def test_an_address_without_a_password_masks_no_other_word() -> None:
+    """The file of SQLite has none."""
+    register_secret("sqlite+aiosqlite:////srv/keel/keel.db")
+    assert redact("keel/keel.db user host") == "keel/keel.db user host"
