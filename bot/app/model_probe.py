@@ -8,10 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from bot.adapters.seats.model import ModelSeat, Probed, Purse, connect, probe
+from bot.adapters.seats.model import ModelOptions, ModelSeat, Probed, Purse, connect, probe
+from bot.adapters.seats.model.purse import AttemptStore
+from bot.adapters.store import StoreOptions, open_store
 from bot.app.models import limits_of, options_of, policy_of, probe_id
 from bot.app.probes import Line, Outcome
-from bot.domain.errors import ConfigError
+from bot.app.running import place_named
+from bot.app.world import world_name
+from bot.domain.errors import ConfigError, TransientError
 from bot.domain.types import AbstentionKind, Attempt
 from bot.ports import Clock
 from config.settings import Settings
@@ -32,7 +36,7 @@ _LAYERS = (
 
 
 class _Forgetful:
-    """A ledger that keeps nothing: a pre-flight beside a daemon writes into no database."""
+    """A ledger that keeps nothing: before the first start there are no books."""
 
     async def put(self, attempts: Sequence[Attempt]) -> None:
         await asyncio.sleep(0)
@@ -42,7 +46,11 @@ class _Forgetful:
 
 
 async def try_models(settings: Settings, clock: Clock) -> tuple[Line, ...]:
-    """One line a model that is switched on; none without."""
+    """One line a model that is switched on; none without.
+
+    What it costs is booked in the world's database, also beside a daemon, whose own total takes
+    it up at its next start. Where that cannot be written nobody is asked.
+    """
     try:
         options = options_of(settings, clock)
     except ConfigError as error:
@@ -50,10 +58,33 @@ async def try_models(settings: Settings, clock: Clock) -> tuple[Line, ...]:
     if not options:
         found = "none is switched on: the built-in rules analyst answers"
         return (Line("models", "models of the council", Outcome.OK, found),)
-    purse = Purse(_Forgetful(), clock, limits_of(settings))
+    try:
+        place = place_named(settings)
+        if place.is_file and not place.path.exists():
+            found = "there are no books before the first start: what this check costs is not kept"
+            line = Line("models", "book what it costs", Outcome.OK, found)
+            return (*await _ask(options, _Forgetful(), settings, clock), line)
+        folder = settings.general.data_dir / world_name(settings)
+        store = await open_store(StoreOptions(place.whole, folder, reader=True), clock)
+        try:
+            return await _ask(options, store.attempts, settings, clock)
+        finally:
+            await store.close()
+    except (ConfigError, TransientError) as error:
+        found = f"not asked, for what it costs cannot be booked: {error}"
+        return (Line("models", "book what it costs", Outcome.WARN, found, "mend the database"),)
+
+
+async def _ask(
+    options: Sequence[ModelOptions], books: AttemptStore, settings: Settings, clock: Clock
+) -> tuple[Line, ...]:
+    """Try each model once. Raises TransientError when the books cannot be read or written."""
+    purse = Purse(books, clock, limits_of(settings))
+    await purse.open()
     seats = [connect(one, purse, clock, policy_of(settings)) for one in options]
     try:
         found_all = await asyncio.gather(*(probe(seat, probe_id(seat, clock)) for seat in seats))
+        await purse.flush()
     finally:
         for seat in seats:
             await seat.close()
@@ -83,7 +114,8 @@ def line_of(seat: ModelSeat, found: Probed) -> Line:
 def _away(layer: str, name: str, found: Probed) -> Line:
     last = found.trials[-1]
     if last.kind == AbstentionKind.BUDGET:
-        remedy = "raise AI_BUDGET_PER_DECISION_USD"
+        a_day = last.detail.endswith("a day")
+        remedy = f"raise AI_BUDGET_PER_{'DAY' if a_day else 'DECISION'}_USD"
         return Line(layer, _TRIED, Outcome.FAIL, f"budget: {last.detail}", remedy)
     if last.kind == AbstentionKind.TIMEOUT:
         remedy = f"raise MODEL_ATTEMPT_SECONDS, or set ENABLE_{name}=false"

@@ -1,7 +1,8 @@
 """The pre-flight: every layer that a start leans on, tried in order, one line each.
 
 Owns the order of the lines; the trying is `probes`' and `venue_probe`'s. A running daemon is
-not disturbed: its database and lock are only read, the simulator tried is one of our own.
+not disturbed: its lock is only read, its database too but for what asking a model costs, and the
+simulator tried is one of our own.
 """
 
 from __future__ import annotations
