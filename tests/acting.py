@@ -128,6 +128,10 @@ class Acting:
         live = self.account.open_orders(symbol)
         return [o for o in live if o.is_stop and o.armed and not o.fired]
 
+    def resting(self, symbol: Symbol = ETH) -> list[Any]:
+        """Orders that wait in the venue's book."""
+        return [o for o in self.account.open_orders(symbol) if o.in_book]
+
     # --- time and wishes ------------------------------------------------------------------
 
     async def play(self, seconds: float) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from bot.domain.protection import CloseNow, Hold, MoveStop, ProtectionPolicy, next_step
-from bot.domain.types import Market, Symbol
+from bot.domain.types import ExitReason, Market, Symbol
 from bot.pipeline.books import Books
 from bot.pipeline.desk import Desk
 from bot.ports import Clock, Feed
@@ -74,6 +74,9 @@ class Care:
             return
         if self._books.beyond_orders(symbol):
             return
+        for order in self._books.resting_exits(symbol)[:1]:
+            # Not done: the price it waits at may no longer be the best, or the market is usual.
+            self._desk.close(symbol, ExitReason(order.reason or ExitReason.MANUAL), patient=True)
         plan = self._books.plans.get(symbol)
         guard, step = next_step(
             guard,

@@ -140,12 +140,16 @@ class Desk:
             self._drop(least, Reason.QUEUE_FULL)
         self._wake()
 
-    def close(self, symbol: Symbol, reason: ExitReason) -> None:
-        """Queue the exit of a position; asked twice, it is sent once."""
+    def close(self, symbol: Symbol, reason: ExitReason, patient: bool = False) -> None:
+        """Queue the exit of a position; asked twice, it is sent once.
+
+        `patient`: not before the time for another try, also where a person wished it.
+        """
         books = self._books
         if symbol in self._leaving or symbol not in books.positions or books.beyond_orders(symbol):
             return
-        if reason not in BY_HAND and self._clock.monotonic() < self._again.get(symbol, (0, 0.0))[1]:
+        patient = patient or reason not in BY_HAND
+        if patient and self._clock.monotonic() < self._again.get(symbol, (0, 0.0))[1]:
             return  # refused a moment ago: each rung of the ladder costs a request
         self._exits.setdefault(symbol, reason)
         self._wake()

@@ -30,13 +30,13 @@ from bot.domain.types import (
     Symbol,
 )
 from bot.pipeline.blocks import BlockKind
-from bot.pipeline.leave import NO_ANSWER, Leaving, says
+from bot.pipeline.leave import NO_ANSWER, POST_ONLY, Leaving, says
 from bot.pipeline.plans import Plan
 
 log = structlog.get_logger(__name__)
 
 # The venue's words for a market in which nothing can be opened for a while (hyperliquid.md 2.3, 9).
-SHUT = ("only post-only orders", "halted", "delisted", "open interest")
+SHUT = (*POST_ONLY, "halted", "delisted", "open interest")
 
 
 class Placed(StrEnum):

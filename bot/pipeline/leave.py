@@ -18,7 +18,7 @@ from bot.domain import orders as life
 from bot.domain.errors import AmbiguousOutcome, InvariantBroken, TransientError, VenueRejected
 from bot.domain.instrument import Instrument
 from bot.domain.risk import clear_exit
-from bot.domain.sizing import EXIT_SLIPPAGE, reduce
+from bot.domain.sizing import EXIT_SLIPPAGE, reduce, rest
 from bot.domain.types import (
     Cleared,
     ExitReason,
@@ -44,6 +44,8 @@ NO_ANSWER = (TransientError, VenueRejected, AmbiguousOutcome)  # of a question: 
 
 # Its words for rules that are no longer those we know: szDecimals or the tick have changed.
 RULES = ("invalid size", "tick size", "invalid price")
+# For the minutes after an upgrade, in which only orders that rest are taken (hyperliquid.md 9).
+POST_ONLY = ("only post-only orders",)
 # For a key that signs for nobody: revoked, expired, or of an account that is no more.
 KEY = ("does not exist", "must deposit")
 
@@ -136,11 +138,35 @@ class Leaving:
                 if order.filled >= position.quantity:
                     answered = None
                 await self._fills_told(order)
+                await self._withdraw(symbol)
             elif says(self.refusals.get(symbol, ""), RULES):
                 await self._renew_rules()
             elif says(self.refusals.get(symbol, ""), KEY):
                 break  # no price makes it better
+            elif says(self.refusals.get(symbol, ""), POST_ONLY):
+                await self._rest(position, market, reason)
+                break
         return flat()
+
+    async def _rest(self, position: Position, market: Market | None, reason: ExitReason) -> None:
+        """Let the exit wait in the book at the best price of its side; each try moves it there."""
+        books, symbol = self._books, position.symbol
+        if market is None:
+            return
+        attempt = books.next_attempt(position.trace_id, Leg.EXIT)
+        intent = rest(position, market, self._instruments[symbol], reason, attempt)
+        resting = books.resting_exits(symbol)
+        if intent is None or any(order.limit == intent.limit for order in resting):
+            return
+        await self._withdraw(symbol)
+        position = books.positions.get(symbol, position)
+        if symbol in books.positions and not books.resting_exits(symbol):
+            await self._send_reducing(replace(intent, quantity=position.quantity), position)
+
+    async def _withdraw(self, symbol: Symbol) -> None:
+        """Cancel exits that wait in the book."""
+        for order in self._books.resting_exits(symbol):
+            await self.cancel(order)
 
     async def _price_asked(self, symbol: Symbol) -> Market | None:
         """A price that no stream has told; without any, the exit goes by the entry price."""

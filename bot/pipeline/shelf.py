@@ -48,6 +48,11 @@ class OrderShelf:
             and order.venue_id is not None
         )
 
+    def resting_exits(self, symbol: Symbol) -> tuple[Order, ...]:
+        """Exits that wait in the book, oldest first; usually an exit does not."""
+        resting = (OrderStatus.OPEN, OrderStatus.PARTIAL)
+        return tuple(o for o in self.legs(symbol, Leg.EXIT) if o.status in resting)
+
     def legs(self, symbol: Symbol, leg: Leg) -> tuple[Order, ...]:
         """Orders of this kind that are on their way or rest, oldest first."""
         return tuple(order for order in self.open_orders(symbol) if order.leg is leg)

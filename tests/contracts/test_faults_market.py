@@ -63,6 +63,48 @@ async def test_in_a_post_only_window_the_stop_stays_and_the_exit_waits(tmp_path:
         await half.in_order()
 
 
+async def test_in_a_post_only_window_the_exit_waits_in_the_book_and_follows_it(
+    tmp_path: Path,
+) -> None:
+    """At the best price of its own side; moved with the book; filled there; the stop stays."""
+    async with acting(tmp_path) as half:
+        await half.enter()
+        half.faults({"kind": "post_only", "for_s": 120})
+        half.desk.close(ETH, ExitReason.TIME_STOP)
+        await half.play(1)
+        (first,) = half.resting()
+        assert (first.tif, first.reduce_only) == ("Alo", True)
+        assert first.limit == half.exchange._world.prices.touch("ETH")[1]
+        half.move(ETH=2_990.0)
+        await half.play(20)
+        (second,) = half.resting()
+        assert second.limit < first.limit and half.unprotected() == []
+        sent = half.hyperliquid.venue.actions_sent
+        await half.play(30)
+        assert half.hyperliquid.venue.actions_sent - sent <= 5, "one question a try, no new order"
+        half.move(ETH=3_020.0)
+        await half.play(10)
+        assert half.books.positions == {}
+        assert half.books.trades[-1].exit_reason is ExitReason.TIME_STOP
+        await half.in_order()
+
+
+async def test_an_exit_in_the_book_is_withdrawn_when_the_window_is_over(tmp_path: Path) -> None:
+    """Care goes on with it by itself; what a person wished too, and not each second."""
+    async with acting(tmp_path) as half:
+        await half.enter()
+        half.faults({"kind": "post_only", "for_s": 30})
+        half.desk.close(ETH, ExitReason.MANUAL)
+        await half.play(28)
+        assert len(half.resting()) == 1
+        assert len(half.orders(Leg.EXIT)) == 1
+        assert sum(o.leg is Leg.EXIT for o in half.books.orders.values()) <= 7
+        await half.play(15)
+        assert half.books.positions == {} and half.resting() == []
+        assert half.books.trades[-1].exit_reason is ExitReason.MANUAL
+        await half.in_order()
+
+
 async def test_in_a_halted_market_nothing_is_opened_and_what_is_open_stays_known(
     tmp_path: Path,
 ) -> None:

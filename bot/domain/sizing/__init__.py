@@ -8,7 +8,7 @@ target away from it (never less reward than approved); an entry's limit towards 
 (the slippage bound holds); an exit's limit away from it (getting out comes first).
 """
 
-from bot.domain.sizing.intents import beyond_trigger, protect, reduce, reward_to_risk, size
+from bot.domain.sizing.intents import beyond_trigger, protect, reduce, rest, reward_to_risk, size
 from bot.domain.sizing.quantity import liquidation_at_entry, tiers_of
 from bot.domain.sizing.wish import (
     ENTRY_SLIPPAGE,
@@ -32,6 +32,7 @@ __all__ = [
     "liquidation_at_entry",
     "protect",
     "reduce",
+    "rest",
     "reward_to_risk",
     "size",
     "tiers_of",

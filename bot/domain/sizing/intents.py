@@ -6,6 +6,7 @@ The only module that calls `Intent(...)`; permits nothing (that is `risk`).
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from bot.domain.instrument import Instrument
@@ -112,6 +113,25 @@ def reduce(
         cloid=client_id(trace, Leg.EXIT, attempt),
         reason=reason,
     )
+
+
+def rest(
+    position: Position,
+    market: Market,
+    instrument: Instrument,
+    reason: ExitReason,
+    attempt: int,
+) -> Intent | None:
+    """Make the exit that waits at the best price of its own side of the book; None without one.
+
+    For a market that takes no other order for a while.
+    """
+    buys = position.side is Side.SHORT
+    touch = market.bid if buys else market.ask
+    if not (math.isfinite(touch) and touch > 0):
+        return None
+    made = reduce(position, market, instrument, reason, attempt, 0.0)
+    return replace(made, limit=_rounded(exact(touch), not buys, instrument), post_only=True)
 
 
 def protect(

@@ -28,13 +28,13 @@ def submission(intent: Intent, instrument: Instrument) -> Action:
     asset = instrument.asset_id
     match intent.leg:
         case Leg.ENTRY:
-            orders = [_limit_ioc(intent, asset), *_children(intent, instrument)]
+            orders = [_limit(intent, asset), *_children(intent, instrument)]
             return _action(orders, "normalTpsl")
         case Leg.STOP | Leg.TARGET:
             # Sent with the position's size: right whether the venue fixes it or lets it follow.
             return _action([_own_trigger(intent, asset)], "positionTpsl")
         case Leg.EXIT:
-            return _action([_limit_ioc(intent, asset)], "na")
+            return _action([_limit(intent, asset)], "na")
 
 
 def legs(intent: Intent) -> tuple[Cloid, ...]:
@@ -63,8 +63,8 @@ def _action(orders: list[Action], grouping: str) -> Action:
     return {"type": "order", "orders": orders, "grouping": grouping}
 
 
-def _limit_ioc(intent: Intent, asset: int) -> Action:
-    kind: Action = {"limit": {"tif": "Ioc"}}
+def _limit(intent: Intent, asset: int) -> Action:
+    kind: Action = {"limit": {"tif": "Alo" if intent.post_only else "Ioc"}}
     return _order(
         asset,
         is_buy=intent.is_buy,
