@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
@@ -13,7 +14,14 @@ from hypothesis import strategies as st
 
 from bot.domain.brief import brief_of
 from bot.domain.evidence import hear
-from bot.domain.model_answer import LEVERAGE, STOP_ATR, TARGET_R, AnswerError
+from bot.domain.model_answer import (
+    LEVERAGE,
+    MAX_KEY,
+    MAX_REASONING,
+    STOP_ATR,
+    TARGET_R,
+    AnswerError,
+)
 from bot.domain.prompt import render
 from bot.domain.scoring import ScoreWeights, score
 from bot.domain.sizing import liquidation_at_entry, size
@@ -34,7 +42,6 @@ from bot.domain.types import (
     Symbol,
     Tier,
 )
-from bot.domain.untrusted import caution_of, lowered
 from bot.pipeline.decide import Thought, decide, judge, unasked, wish_of
 from tests.council import FIELDS, template
 from tests.injections import ANSWERS, TEXTS
@@ -94,18 +101,55 @@ def test_no_strangers_text_reaches_the_prompt(kind: str, text: str) -> None:
     assert asked(text) == asked(BENIGN), kind
 
 
+PLACES: dict[str, Callable[[str], dict[str, object]]] = {
+    "a key of the evidence": lambda text: {
+        "evidence": [{"key": text[:MAX_KEY], "direction": "bullish"}]
+    },
+    "a red flag": lambda text: {"red_flags": [text[:MAX_KEY]]},
+    "the reasoning": lambda text: {"reasoning": text[:MAX_REASONING]},
+}
+
+
 @pytest.mark.parametrize("side", list(Side))
-@pytest.mark.parametrize(("kind", "text"), TEXTS)
-def test_where_text_is_read_it_only_lowers_exposure(kind: str, text: str, side: Side) -> None:
-    """By an isolated call whose word is the attack itself: a smaller trade, never another one."""
+@pytest.mark.parametrize("place", PLACES)
+def test_what_models_repeat_of_a_text_changes_no_order(place: str, side: Side) -> None:
+    """All three were talked into saying it; what is done is what the same votes do without.
+
+    As much of each text as the field has room for: a longer one is no answer at all.
+    """
     about = thought(side)
-    plain = wish_of(about, unasked(about))
-    warned = replace(plain, soft=lowered(plain.soft, [caution_of(text)]))
-    before, after = _sized(about, plain), _sized(about, warned)
-    assert isinstance(before, Intent)
-    if isinstance(after, Intent):
-        assert after.side is before.side
-        assert after.quantity <= before.quantity and after.leverage <= before.leverage
+    plain = _ordered(about, _saying(side, {}))
+    assert isinstance(plain, Intent)
+    for kind, text in TEXTS:
+        assert _ordered(about, _saying(side, PLACES[place](text))) == plain, kind
+        longer = _saying(side, {"red_flags": [(text + " " * 65)[:65] + "!"]})
+        assert _ordered(about, longer) is None, kind
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_a_strangers_text_in_a_signal_changes_no_order(side: Side) -> None:
+    """The reason of a signal, the detail of a flag: read by people, weighed by nobody."""
+    plain = _ordered(thought(side), _saying(side, {}))
+    assert isinstance(plain, Intent)
+    for kind, text in TEXTS:
+        about = replace(thought(side, why=text), flags=(RedFlag("mid_range", False, text),))
+        warned = replace(thought(side), flags=(RedFlag("mid_range", False, BENIGN),))
+        found = _ordered(about, _saying(side, {}))
+        assert found == _ordered(warned, _saying(side, {})), kind
+        assert found is not None and found.quantity <= plain.quantity
+
+
+def _saying(side: Side, fields: dict[str, object]) -> Decision:
+    return decided([json.dumps({**FIELDS, "action": side.value, **fields})] * 3)
+
+
+def _ordered(about: Thought, decision: Decision) -> Intent | None:
+    """What the approval gate lets through to the desk."""
+    intent = _sized(about, wish_of(about, decision))
+    if not isinstance(judge(about, decision, intent, False, COUNCIL), Approved):
+        return None
+    assert isinstance(intent, Intent)
+    return intent
 
 
 def _sized(about: Thought, wish: object) -> Intent | Refused:
