@@ -137,7 +137,7 @@ async def open_models(settings: Settings, store: Store, clock: Clock) -> Models:
         for options in options_of(settings, clock)
     )
     for seat in seats:
-        seat.standing.doubt("it was not tried yet")
+        seat.standing.watch()
     return Models(purse, seats, store, clock, {})
 
 

@@ -22,9 +22,9 @@ SILENT_S = 3600.0  # after which one that obeyed nothing is tried again, if it i
 
 
 class Standing:
-    """What is known of one endpoint. As built it is trusted; `doubt` asks for a trial.
+    """What is known of one endpoint. As built it is trusted; once watched it is tried and doubted.
 
-    `wanted` is set from the doubt to the end of its trial.
+    `wanted` is set from a doubt to the end of its trial, which the watcher runs.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Standing:
         self.ways = self._declared  # what a trial tries, best first
         self.reached = True  # by the last trial; False: nothing is known
         self.trials = 0
+        self.watched = False
         self.wanted = asyncio.Event()
         self._settled = asyncio.Event()
         self._settled.set()
@@ -49,8 +50,15 @@ class Standing:
         """Whether the way of asking has been seen to be obeyed, or is trusted as built."""
         return self.reached and not self.wanted.is_set()
 
+    def watch(self) -> None:
+        """From now on somebody runs each trial that is wanted; the first one is, at once."""
+        self.watched = True
+        self.doubt("it was not tried yet")
+
     def doubt(self, why: str) -> None:
-        """Ask for a trial; until it has ended nobody is asked."""
+        """Ask the watcher, if there is one, for a trial; until it has ended nobody is asked."""
+        if not self.watched:
+            return
         if not self.wanted.is_set():
             log.info("model_trial_wanted", seat=self._seat, why=why)
         self.wanted.set()
@@ -93,12 +101,12 @@ class Standing:
         passes the trial and is of no use again is asked in its next way.
         """
         stale = trials != self.trials or self.wanted.is_set()
-        if kind not in USELESS or self.format is None or stale:
+        if not self.watched or kind not in USELESS or self.format is None or stale:
             return
         self._useless += 1
         if self.reached and self._useless < USELESS_IN_A_ROW:
             return
         if self._passed_in_vain:
-            self.ways = self.ways[self.ways.index(self.format) + 1 :]
+            self.ways = tuple(way for way in self.ways if way is not self.format)
         self._passed_in_vain = self.reached
         self.doubt(f"{self._useless} in a row were of no use, the last one {kind.value}")

@@ -41,6 +41,7 @@ class Endpoint:
         self.away = False
         self.pause: Callable[[], Any] | None = None
         self.table = Table(self.reply)
+        self.table.seat.standing.watched = True
 
     async def reply(self) -> str:
         body = self.table.line.asked[-1]
@@ -115,6 +116,32 @@ async def test_one_that_is_of_no_use_in_any_way_falls_silent_for_an_hour() -> No
         assert kind_of(await table.ask("T-c")) == "opinion"
 
 
+async def test_one_that_goes_away_between_two_doubts_is_tried_when_it_is_back() -> None:
+    """What was given up stays given up, though the trial that should follow reached nobody."""
+    endpoint = Endpoint(AnswerFormat.TOOL, pretends=(AnswerFormat.JSON_SCHEMA,))
+    async with endpoint.tried() as table:
+        for n in range(2 * USELESS_IN_A_ROW - 1):
+            await table.ask(f"T-{n}")
+
+        async def leave() -> None:
+            endpoint.away = is_trial(table.line.asked[-1])
+
+        endpoint.pause = leave
+        assert kind_of(await table.ask("T-a")) == "schema"
+        await until(lambda: not table.seat.standing.reached)
+        endpoint.pause, endpoint.away = None, False
+        assert [kind_of(await table.ask(f"U-{n}")) for n in range(2)] == ["schema", "opinion"]
+        assert table.seat.format is AnswerFormat.TOOL
+
+
+async def test_without_a_watcher_nobody_waits_for_a_trial() -> None:
+    """A seat by itself, as in a benchmark, is trusted as it is built."""
+    table = Table(USELESS)
+    said = [kind_of(await table.ask(f"T-{n}")) for n in range(2 * USELESS_IN_A_ROW)]
+    assert said == ["schema"] * 2 * USELESS_IN_A_ROW
+    assert len(table.line.asked) == 2 * USELESS_IN_A_ROW
+
+
 async def test_an_answer_of_use_ends_the_row() -> None:
     """Now and then an answer is broken: that alone is no reason to pay for trials."""
     endpoint = Endpoint(AnswerFormat.JSON_SCHEMA)
@@ -179,7 +206,7 @@ async def test_no_question_leaves_before_a_trial_has_ended() -> None:
     """It waits, within its own deadline, and goes out in the way that was found."""
     endpoint = Endpoint(AnswerFormat.TOOL)
     table = endpoint.table
-    table.seat.standing.doubt("it was not tried yet")
+    table.seat.standing.watch()
     asking = [asyncio.create_task(table.seat.ask(question(f"T-{n}"))) for n in range(3)]
     await table.clock.run_for(1_000)
     assert table.line.asked == []
@@ -192,7 +219,7 @@ async def test_no_question_leaves_before_a_trial_has_ended() -> None:
 async def test_a_trial_that_does_not_end_is_a_timeout_of_the_question() -> None:
     """Nothing was sent and nothing is owed."""
     table = Table(chat(answer()), policy=replace(POLICY, deadline_s=0.05))
-    table.seat.standing.doubt("it was not tried yet")
+    table.seat.standing.watch()
     said = await table.seat.ask(question())
     assert isinstance(said, Abstention)
     assert (said.kind, table.line.asked) == (AbstentionKind.TIMEOUT, [])
