@@ -27,6 +27,8 @@ MOST_BYTES = 256_000  # of one response; an answer is a few kilobytes
 NO_KEY = "none"  # what is sent to an endpoint that wants no key; the package insists on one
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SHOWN = 200
+_TIMEOUTS = (408, 504, 524)  # 524: Cloudflare waited for the origin, which was at work
+_NOT_BEGUN = (501, 503)  # not implemented, not available
 _NO_CREDIT = ("insufficient_quota", "insufficient_balance", "billing_hard_limit_reached")
 
 
@@ -78,7 +80,11 @@ class ModelClient:
         return self._mask.plainly(response.content.decode("utf-8", errors="replace"))
 
     def _status(self, error: Any) -> ModelFailure:
-        """An HTTP error status: the request was refused, and nothing was worked on or billed."""
+        """An HTTP error status. Below 500 the request was refused, and nothing is billed.
+
+        From 500 on something broke on the way or at work: nobody knows what is billed, but for
+        the two that say that nothing was begun.
+        """
         code = int(error.status_code)
         said = self._mask(str(error.message))[:_SHOWN]
         detail = f"{code} from {self._options.base_url}: {said}"
@@ -90,11 +96,17 @@ class ModelClient:
         if code in (401, 403):
             name = f"{self._options.name.upper()}_API_KEY"
             return ModelFailure(AbstentionKind.ERROR, f"{name} is refused: {detail}")
-        if code == 408 or code == 504:  # it may have been at work
+        if code in _TIMEOUTS:
             return ModelFailure(AbstentionKind.TIMEOUT, detail, again=True, unknown=True)
         if code >= 500 or code == 409:
             wait_s = retry_after_s(error.response.headers.get("retry-after"), self._wall())
-            return ModelFailure(AbstentionKind.TRANSPORT, detail, again=True, retry_after_s=wait_s)
+            return ModelFailure(
+                AbstentionKind.TRANSPORT,
+                detail,
+                again=True,
+                unknown=code >= 500 and code not in _NOT_BEGUN,
+                retry_after_s=wait_s,
+            )
         return ModelFailure(AbstentionKind.ERROR, detail, healthy=True)
 
 

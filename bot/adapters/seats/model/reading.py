@@ -107,20 +107,22 @@ def billed_of(envelope: _Envelope, cost_in_usage: bool) -> Billed:
 def answer_of(envelope: _Envelope, mask: Callable[[str], str]) -> str:
     """The answer's text, through `mask` as one: parts may spell together what none does alone.
 
-    Raises ModelFailure for whatever is in its place.
+    Raises ModelFailure for whatever is in its place: that was worked on all the same, and stands
+    at its reserve where no usage says what it cost.
     """
     if envelope.error is not None and not envelope.choices:
         raise ModelFailure(
             AbstentionKind.TRANSPORT,
             f"the endpoint says: {str(envelope.error)[:_SHOWN]}",
             again=True,
+            unknown=True,
         )
     choice = envelope.choices[0] if envelope.choices else _Choice()
     message = choice.message or _Message()
     _refused(choice.finish_reason or "", message)
     text = mask(_arguments(message) or _content(message.content))
     if not text.strip():
-        raise ModelFailure(AbstentionKind.NOT_JSON, "the answer is empty", again=True, healthy=True)
+        raise _of_no_use(AbstentionKind.NOT_JSON, "the answer is empty", again=True)
     return text
 
 
@@ -155,13 +157,17 @@ def _refused(reason: str, message: _Message) -> None:
     refusal = (message.refusal or "").strip()
     if refusal or reason in ("content_filter", "refusal", "safety", "SAFETY"):
         said = refusal or f"finish reason {reason}"
-        raise ModelFailure(AbstentionKind.REFUSAL, said[:_SHOWN], healthy=True)
+        raise _of_no_use(AbstentionKind.REFUSAL, said[:_SHOWN])
     if reason in ("length", "max_tokens", "MAX_TOKENS"):
         detail = f"the answer was cut off at its length limit (finish reason {reason})"
-        raise ModelFailure(AbstentionKind.CUT_OFF, detail, healthy=True)
+        raise _of_no_use(AbstentionKind.CUT_OFF, detail)
     if reason == "error":  # OpenRouter: the upstream broke in the middle
         detail = "the endpoint's upstream failed (finish reason error)"
-        raise ModelFailure(AbstentionKind.TRANSPORT, detail, again=True)
+        raise ModelFailure(AbstentionKind.TRANSPORT, detail, again=True, unknown=True)
+
+
+def _of_no_use(kind: AbstentionKind, detail: str, *, again: bool = False) -> ModelFailure:
+    return ModelFailure(kind, detail, again=again, unknown=True, healthy=True)
 
 
 def _arguments(message: _Message) -> str:

@@ -80,9 +80,16 @@ async def test_the_body_is_sent_as_it_is_and_only_the_key_goes_along(
         (402, AbstentionKind.ERROR, False, False),
         (404, AbstentionKind.ERROR, False, False),
         (429, AbstentionKind.RATE_LIMIT, True, False),
-        (500, AbstentionKind.TRANSPORT, True, False),
+        (408, AbstentionKind.TIMEOUT, True, True),
+        (409, AbstentionKind.TRANSPORT, True, False),
+        (500, AbstentionKind.TRANSPORT, True, True),
+        (501, AbstentionKind.TRANSPORT, True, False),
+        (502, AbstentionKind.TRANSPORT, True, True),
         (503, AbstentionKind.TRANSPORT, True, False),
         (504, AbstentionKind.TIMEOUT, True, True),
+        (520, AbstentionKind.TRANSPORT, True, True),
+        (524, AbstentionKind.TIMEOUT, True, True),
+        (529, AbstentionKind.TRANSPORT, True, True),
     ],
 )
 async def test_each_status_has_its_kind(

@@ -210,6 +210,25 @@ async def test_an_answer_without_usage_stands_at_its_reserve() -> None:
     assert said.attempts[0].reserved > 0
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        chat(None, refusal="I cannot", usage=None),
+        chat("{", finish_reason="length", usage=None),
+        chat("", usage=None),
+        chat("x", finish_reason="error", usage=None),
+        '{"error": {"message": "the upstream broke"}}',
+    ],
+)
+async def test_work_of_no_use_without_usage_stands_at_its_reserve(reply: str) -> None:
+    """It was worked on, and may be billed."""
+    table = Table(reply, policy=replace(POLICY, attempts=1))
+    said = await table.ask()
+    assert isinstance(said, Abstention)
+    assert said.attempts[0].cost == 0
+    assert said.attempts[0].reserved == table.seat.cost_of(question())
+
+
 async def test_the_endpoints_own_word_on_cost_goes_first() -> None:
     """OpenRouter says what a call cost."""
     usage = {"prompt_tokens": 1000, "completion_tokens": 200, "cost": 0.00071}
