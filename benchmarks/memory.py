@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from statistics import linear_regression
@@ -35,11 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--days", type=float, default=0.0, help="of market time at --speed max")
     parser.add_argument("--limit-s", type=float, default=DAYS_LIMIT_S, help="for --days")
     parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--symbols", default="", help="for --days: fewer coins, more days an hour")
     chosen = parser.parse_args(arguments)
     keep_bytecode()
     with tempfile.TemporaryDirectory(prefix="keel-") as folder:
         if chosen.days:
-            return over_days(Path(folder), chosen.days, chosen.limit_s, chosen.seed)
+            settings: dict[str, object] = {"DEMO_SEED": chosen.seed}
+            settings |= {"SYMBOLS": chosen.symbols} if chosen.symbols else {}
+            return over_days(Path(folder), chosen.days, chosen.limit_s, settings)
         return after_minutes(Path(folder), chosen.minutes, chosen.seed)
 
 
@@ -72,10 +75,10 @@ def after_minutes(folder: Path, minutes: float, seed: int) -> int:
     return tell(Figure(name, middle(last_minute or [end.rss_mb]), LIMIT_MB, "MB", AIM_MB))
 
 
-def over_days(folder: Path, days: float, limit_s: float, seed: int) -> int:
+def over_days(folder: Path, days: float, limit_s: float, settings: Mapping[str, object]) -> int:
     """Slope of RSS over simulated days at full speed, by least squares after the first few."""
     seen: list[tuple[float, float]] = []  # day, MB
-    with Daemon(folder, "--speed", "max", settings={"DEMO_SEED": seed}) as daemon:
+    with Daemon(folder, "--speed", "max", settings=settings) as daemon:
         daemon.healthy()
         start, first, told = time.monotonic(), market_s(daemon), 0
         while time.monotonic() - start < limit_s:

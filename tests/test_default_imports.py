@@ -44,6 +44,8 @@ LEFT_OUT = (
     "eth_keyfile",
     "eth_utils.network",
     "http.server",
+    "numpy.ma",
+    "pydantic.v1",
     "hyperliquid.exchange",
     "hyperliquid.info",
     "sqlalchemy.dialects.mysql",

@@ -7,10 +7,15 @@ Owns what is left out and why; knows nothing else of the libraries. In all it is
 from __future__ import annotations
 
 from bot.runtime.lean import left_out, missing
+from bot.runtime.tls import trusting_nobody
 
 # Tracebacks in colour frames: they print local variables, which may be secret.
 with missing("rich"):
     import structlog
+
+# The system's certificates, 3 MB: read when a line over TLS is opened (`bot.runtime.tls`).
+with trusting_nobody():
+    import aiohttp
 
 # The ORM, which the asyncio extension imports to offer it (DESIGN: Core, no ORM).
 with left_out("sqlalchemy.ext.asyncio.session", "sqlalchemy.ext.asyncio.scoping"):
@@ -37,4 +42,4 @@ with left_out("uvicorn.main"):
 with left_out("http.server", "wsgiref.simple_server"):
     import prometheus_client
 
-LEAN = (structlog, sqlalchemy, eth_account, hyperliquid, uvicorn, prometheus_client)
+LEAN = (aiohttp, structlog, sqlalchemy, eth_account, hyperliquid, uvicorn, prometheus_client)

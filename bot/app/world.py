@@ -23,6 +23,7 @@ from bot.pipeline.desk import DeskOptions
 from bot.pipeline.reconcile import Cadence
 from bot.ports import Clock
 from bot.runtime.clock import LockstepClock, ScaledClock, SystemClock
+from bot.runtime.tls import trust
 from bot.simulator import SimulatedExchange, SimulatorOptions
 from bot.simulator.faults import NO_FAULTS, load_plan
 from config.sections import MAX_SPEED
@@ -191,7 +192,7 @@ async def _ask_clock(url: str) -> _SaidClock:
         async with (
             asyncio.timeout(ANSWER_LIMIT_S),
             aiohttp.ClientSession() as session,
-            session.get(f"{url}/simulator/clock", allow_redirects=False) as answer,
+            session.get(f"{url}/simulator/clock", allow_redirects=False, ssl=trust(url)) as answer,
         ):
             body = await _read(answer)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:

@@ -11,7 +11,7 @@ import numpy as np
 
 from bot.domain.folding import fold
 from bot.domain.indicators import atr_percent
-from bot.domain.types import Bars, Timeframe
+from bot.domain.types import Bars, Floats, Timeframe
 
 MEDIAN_BARS = 200  # spec 05, "Regime": over the last 200 bars, over those there are from 50 on
 LEAST_BARS = 50
@@ -41,5 +41,11 @@ def atr_ratio(bars: Bars) -> float | None:
     known = known[np.isfinite(known)][-MEDIAN_BARS:]
     if len(known) < LEAST_BARS:
         return None
-    middle = float(np.median(known))
+    middle = _median(known)
     return float(known[-1]) / middle if middle > 0 else None
+
+
+def _median(values: Floats) -> float:
+    """As `np.median`, which would import NumPy's masked arrays, 2 MB, at the first scan."""
+    ordered, half = np.sort(values), len(values) // 2
+    return float(ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2)

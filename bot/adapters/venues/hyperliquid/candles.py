@@ -5,13 +5,10 @@ Owns which bars are final and which are still missing; knows no socket and no cl
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
 
-import numpy as np
-
+from bot.adapters.venues.hyperliquid.candle_table import CandleTable
 from bot.adapters.venues.hyperliquid.parse_market import Candle
 from bot.domain.types import Bars, Ms, Timeframe
 
@@ -20,15 +17,11 @@ CAPACITY = 1_000  # closed bars kept; EMA 200 settles after 1,000 (facts, librar
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The window that was last given, how many bars were asked for, and its newest row."""
+    """The window that was last given, how many bars were asked for, and where it ends."""
 
     bars: Bars
     limit: int
-    last: Candle
-
-    def goes_on(self, newest: Candle, limit: int) -> bool:
-        """Whether a window up to `newest` is this one and later bars."""
-        return limit == self.limit and newest[0] > self.last[0]
+    end: int  # open time of its newest bar
 
 
 @dataclass(slots=True)
@@ -44,15 +37,19 @@ class Series:
     covered_from: Ms | None = None  # None: nothing is known yet
     settled_to: Ms = field(default=Ms(0))  # all bars that end by then are decided
     corrections: int = 0
-    _rows: deque[Candle] = field(default_factory=deque)
+    _rows: CandleTable = field(init=False)
     _open: Candle | None = None
     _broken: bool = False  # the connection was lost since the last frame of `_open`
     _kept: Kept | None = None
 
+    def __post_init__(self) -> None:
+        self._rows = CandleTable(self.capacity)
+
     @property
     def last_ts(self) -> Ms | None:
         """Open time of the newest final bar."""
-        return Ms(self._rows[-1][0]) if self._rows else None
+        last = self._rows.last_ts
+        return None if last is None else Ms(last)
 
     def frame(self, row: Candle) -> None:
         """Take a frame of the stream: the state of the open bar, or the first of the next."""
@@ -96,15 +93,13 @@ class Series:
         end = self.due(asked_at)
         # What lies before a hole is given up: bars on both sides of one would look adjacent.
         hole = self.covered_from is not None and asked_from > self.settled_to
-        known = {} if hole else {row[0]: row for row in self._rows}
+        if hole:
+            self._rows = CandleTable(self.capacity)
         fresh = {row[0]: row for row in rows if row[0] + self.timeframe.ms <= end}
         if self._open is not None and self._open[0] + self.timeframe.ms <= end:
             fresh.setdefault(self._open[0], self._open)
             self._open = None
-        self.corrections += sum(1 for ts, row in fresh.items() if ts in known and known[ts] != row)
-        merged = fresh | known
-        self._rows = deque((merged[ts] for ts in sorted(merged)), maxlen=self.capacity)
-        self._kept = None  # bars may have come before or between those of the kept window
+        self._merge(fresh)
         if self.covered_from is None or asked_from > self.settled_to:
             self.covered_from = asked_from
         self.covered_from = min(self.covered_from, asked_from)
@@ -113,64 +108,59 @@ class Series:
     def window(self, until: Ms, limit: int) -> list[Candle]:
         """The last `limit` final bars that are over at `until`, oldest first."""
         end = min(until, self.settled_to)
-        final = [row for row in self._rows if row[0] + self.timeframe.ms <= end]
-        return final[-limit:] if limit > 0 else []
+        count = self._rows.place(end - self.timeframe.ms + 1)
+        return self._rows.rows(max(0, count - max(0, limit)), count)
 
     def bars(self, until: Ms, limit: int) -> Bars:
-        """`window` as columns; the very same object until a bar is added or corrected.
-
-        A window that only went on is put together from the last one: a row costs half a
-        microsecond to turn into columns, and a scan of 200 symbols asks for 300,000 of them.
-        """
+        """`window` as columns; the very same object until a bar is added or corrected."""
         end, kept = min(until, self.settled_to), self._kept
-        newest = self._newest(end)
-        if kept is not None and newest == kept.last and limit == kept.limit:
+        count = self._rows.place(end - self.timeframe.ms + 1)
+        if kept is not None and limit == kept.limit and self._ends_at(count) == kept.end:
             return kept.bars
-        if kept is not None and newest is not None and kept.goes_on(newest, limit):
-            bars = _joined(kept, to_bars(self._after(kept.last, end)))
-        else:
-            bars = to_bars(self.window(until, limit))
-        self._kept = Kept(_read_only(bars), limit, newest) if newest and len(bars) else None
+        bars = self._rows.bars(max(0, count - max(0, limit)), count)
+        self._kept = Kept(bars, limit, int(bars.ts[-1])) if len(bars) else None
         return bars
 
-    def _newest(self, end: int) -> Candle | None:
-        """The newest final bar that is over at `end`."""
-        length = self.timeframe.ms
-        return next((row for row in reversed(self._rows) if row[0] + length <= end), None)
-
-    def _after(self, last: Candle, end: int) -> list[Candle]:
-        """Final bars after `last` that are over at `end`."""
-        fresh = takewhile(lambda row: row[0] > last[0], reversed(self._rows))
-        return [row for row in fresh if row[0] + self.timeframe.ms <= end][::-1]
+    def _ends_at(self, count: int) -> int | None:
+        """Open time of the last of so many bars."""
+        found = self._rows.rows(count - 1, count) if count else []
+        return found[0][0] if found else None
 
     def between(self, first: Ms, end: Ms) -> list[Candle]:
         """Final bars with an open time in [first, end)."""
-        return [row for row in self._rows if first <= row[0] < end]
+        return self._rows.rows(self._rows.place(first), self._rows.place(end))
 
     def covers(self, first: Ms, end: Ms) -> bool:
         """Whether every bar in [first, end) is decided and still held."""
         if self.covered_from is None or first < self.covered_from or end > self.settled_to:
             return False
-        dropped = len(self._rows) == self.capacity and self._rows[0][0] > first
-        return not dropped
+        oldest = self._rows.first_ts
+        return not (self._rows.full and oldest is not None and oldest > first)
 
     def _close(self, row: Candle) -> None:
         """Make the open bar final, if it follows what is known and no frame can be missing."""
         follows = self.covered_from is not None and self.settled_to == row[0]
         if self._broken or not follows:
             return  # the next question to REST settles it
-        if len(self._rows) == self.capacity:
-            self._rows.popleft()
-        self._rows.append(row)
+        self._rows.extend((row,))
         self.settled_to = Ms(row[0] + self.timeframe.ms)
 
+    def _merge(self, fresh: Mapping[int, Candle]) -> None:
+        """Take new bars in; those that are known stay as they are."""
+        last = self._rows.last_ts
+        for ts in fresh:
+            self._compare(fresh[ts])
+        if last is not None and any(ts <= last for ts in fresh):
+            merged = {**fresh, **{row[0]: row for row in self._rows}}
+            self._rows = CandleTable(self.capacity)
+        else:
+            merged = dict(fresh)
+        self._rows.extend(merged[ts] for ts in sorted(merged))
+        self._kept = None  # bars may have come before or between those of the kept window
+
     def _compare(self, row: Candle) -> None:
-        for known in reversed(self._rows):
-            if known[0] == row[0]:
-                self.corrections += known != row
-                return
-            if known[0] < row[0]:
-                return
+        known = self._rows.find(row[0])
+        self.corrections += known is not None and known != row
 
 
 def fold(rows: Sequence[Candle], timeframe: Timeframe) -> list[Candle]:
@@ -184,29 +174,6 @@ def fold(rows: Sequence[Candle], timeframe: Timeframe) -> list[Candle]:
         else:
             folded.append((start, open_, high, low, close, volume))
     return folded
-
-
-def to_bars(rows: Sequence[Candle]) -> Bars:
-    """Columns for the domain."""
-    return Bars.of(list(rows))
-
-
-def _joined(kept: Kept, fresh: Bars) -> Bars:
-    """The kept window and what came after it, as long as was asked for."""
-    old = kept.bars
-    return Bars(
-        *(
-            np.concatenate((getattr(old, name), getattr(fresh, name)))[-kept.limit :].copy()
-            for name in Bars.__slots__
-        )
-    )
-
-
-def _read_only(bars: Bars) -> Bars:
-    """Shared by all who ask, so nobody may write into it."""
-    for name in Bars.__slots__:
-        getattr(bars, name).flags.writeable = False
-    return bars
 
 
 def rows_of_bars(bars: Bars) -> list[Candle]:

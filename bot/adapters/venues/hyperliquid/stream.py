@@ -17,6 +17,7 @@ import structlog
 from bot.adapters.venues.hyperliquid.options import StreamTiming
 from bot.adapters.venues.hyperliquid.shapes import UnreadableAnswer
 from bot.ports import Clock
+from bot.runtime.tls import trust
 
 log = structlog.get_logger(__name__)
 
@@ -181,6 +182,7 @@ class Stream:
                     autoping=True,
                     max_msg_size=_MAX_FRAME,
                     timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+                    ssl=trust(self._url),
                 )
 
     async def _live(

@@ -30,6 +30,7 @@ from bot.adapters.venues.hyperliquid.shapes import UnreadableAnswer
 from bot.domain.errors import AmbiguousOutcome, TransientError, VenueRejected
 from bot.ports import Clock
 from bot.runtime.calls import CallMeter
+from bot.runtime.tls import trust
 
 log = structlog.get_logger(__name__)
 
@@ -187,7 +188,9 @@ class Transport:
         if pool not in self._pools:
             limit = self._options.max_actions_in_flight if pool is Priority.ENTRY else _POOL
             self._pools[pool] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=limit, keepalive_timeout=_KEEP_ALIVE_S),
+                connector=aiohttp.TCPConnector(
+                    limit=limit, keepalive_timeout=_KEEP_ALIVE_S, ssl=trust(self._options.base_url)
+                ),
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=self._options.connect_limit_s
                 ),
