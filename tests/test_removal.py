@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bot.domain.approval import approve
 from tests.removal import ROOT, Guard, load, prove
+from tests.unit.domain.test_approval import GOOD, POLICY
 
 GUARDS = load()
 SOURCE = "def allowed(size):\n    if size > 3:\n        return False\n    return True\n"
@@ -31,6 +33,14 @@ def test_the_list_names_what_there_is(guard: Guard) -> None:
 def test_no_guard_is_listed_twice() -> None:
     """By its name."""
     assert len({guard.name for guard in GUARDS}) == len(GUARDS)
+
+
+def test_every_check_of_the_approval_gate_is_listed() -> None:
+    """A rule that joins the gate is proven like the others, or this fails."""
+    listed = [guard.name.partition("approval gate: ")[2] for guard in GUARDS]
+    assert sorted(filter(None, listed)) == sorted(
+        check.code for check in approve(GOOD, POLICY).checks
+    )
 
 
 @pytest.mark.parametrize(

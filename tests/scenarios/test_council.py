@@ -44,7 +44,7 @@ from tests.unit.pipeline.thinking import Thinking, thinking
 NAMES = ("alpha", "beta", "gamma")
 KEY = "sk-canary-of-the-scenario"
 QUICK = AskPolicy(
-    deadline_s=2.0, attempt_s=0.4, attempts=2, first_wait_s=0.05, longest_wait_s=0.1, jitter_s=0.0
+    deadline_s=6.0, attempt_s=1.5, attempts=2, first_wait_s=0.05, longest_wait_s=0.1, jitter_s=0.0
 )
 GOOD = [replies(name, answer()) for name in NAMES]
 
@@ -133,7 +133,7 @@ BAD: dict[str, tuple[Fixture, str, int]] = {
     "prose": (replies("gamma", "I would go long here."), "not_json", 2),
     "cut off": (replies("gamma", '{"evidence": [', finishReason="length"), "cut_off", 1),
     "refusal": (replies("gamma", "I cannot.", finishReason="content_filter"), "refusal", 1),
-    "slow": (replies("gamma", answer(), latency_ms=1500), "timeout", 2),
+    "slow": (replies("gamma", answer(), latency_ms=8000), "timeout", 2),
     "wrong schema": (replies("gamma", {"verdict": "buy"}), "schema", 1),
     "a price": (replies("gamma", answer(entry_price=64_000)), "schema", 1),
     "a symbol": (replies("gamma", answer(symbol="DOGE")), "schema", 1),

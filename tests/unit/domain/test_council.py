@@ -84,6 +84,14 @@ def test_exactly_sixty_percent_wins() -> None:
     assert convene(split, (), SEATS, weights, POLICY).action is Action.LONG
 
 
+@pytest.mark.parametrize("other", [Action.SHORT, Action.HOLD])
+def test_a_tie_is_a_hold_whatever_the_bound(other: Action) -> None:
+    """As much weight against a side as for it: nobody is right by coming first."""
+    split = (vote("alpha", Action.LONG), vote("beta", other))
+    decision = convene(split, (), SEATS, {}, CouncilPolicy(min_share=0.5))
+    assert (decision.action, decision.quorum_met) == (Action.HOLD, True)
+
+
 def test_a_seat_votes_once_and_only_when_enabled() -> None:
     """A second answer of a seat and a stranger's answer count nothing."""
     decision = decide(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
 from bot.domain.errors import TransientError
-from bot.domain.types import Abstention, Ms, Question, Score, Tier, TraceId
+from bot.domain.types import Abstention, Ms, Opinion, Question, Score, Tier, TraceId
 from bot.pipeline.kept_answers import KeptAnswers
+from bot.ports import Told, untold
 from bot.runtime.clock import ManualClock
 from tests.council import FakeModel, MemoryAnswers
 from tests.judgement import wish
 from tests.unit.pipeline.given import BTC, ETH
 from tests.unit.pipeline.test_council import council, decision_of, three
 from tests.unit.pipeline.thinking import CLOSE, M5
+from tests.until import until
 
 
 async def test_the_same_question_is_answered_from_what_was_said() -> None:
@@ -111,6 +114,32 @@ async def test_abstentions_are_never_kept() -> None:
     made = council(*three(abstains="transport"), answers=store)
     await made.road.cycle([BTC])
     assert store.rows == {}
+
+
+async def test_what_came_instead_of_an_answer_is_not_kept_either() -> None:
+    """An abstention may bring a text along, and the text may even be an answer."""
+
+    class Stale(FakeModel):
+        async def ask(self, question: Question, tell: Told = untold) -> Opinion | Abstention:
+            return Abstention(self.name, "stale", "too old by now", (), self.text)
+
+    store = MemoryAnswers()
+    made = council(Stale("a"), *three()[1:], answers=store)
+    await made.road.cycle([BTC])
+    assert sorted(row.seat for row in store.rows.values()) == ["b", "c"]
+
+
+async def test_a_late_answer_is_not_kept() -> None:
+    """It did not count: after a restart within the bar it must not vote."""
+    seats, store = three(), MemoryAnswers()
+    seats[2].gate = asyncio.Event()
+    made = council(*seats, answers=store)
+    async with made.chamber.open():
+        await made.road.cycle([BTC])
+        await until(lambda: len(made.offers) == 1)
+        seats[2].gate.set()
+        await until(lambda: made.council.counts["late"] == 1)
+    assert sorted(row.seat for row in store.rows.values()) == ["a", "b"]
 
 
 async def test_a_store_that_is_away_costs_an_answer_and_stops_nothing() -> None:

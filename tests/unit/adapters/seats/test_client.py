@@ -11,7 +11,7 @@ from email.utils import format_datetime
 import pytest
 from aiohttp import web
 
-from bot.adapters.seats.model.client import ModelClient, retry_after_s
+from bot.adapters.seats.model.client import MOST_BYTES, ModelClient, retry_after_s
 from bot.adapters.seats.model.failure import ModelFailure
 from bot.domain.types import AbstentionKind
 from tests.daemon import free_port
@@ -130,6 +130,28 @@ async def test_a_hanging_endpoint_is_a_timeout() -> None:
 
     failure = await failure_of(hang, attempt_s=0.1)
     assert (failure.kind, failure.again, failure.unknown) == (AbstentionKind.TIMEOUT, True, True)
+
+
+async def test_an_endpoint_that_drips_is_a_timeout() -> None:
+    """Something comes all the time, an answer never: the try ends all the same."""
+
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(60):
+            await response.write(b" ")
+            await asyncio.sleep(0.05)
+        return response
+
+    failure = await failure_of(drip, attempt_s=0.3)
+    assert (failure.kind, failure.unknown) == (AbstentionKind.TIMEOUT, True)
+
+
+async def test_an_answer_without_end_is_not_read() -> None:
+    """Nobody fills our memory or our books; what it cost is unknown."""
+    failure = await failure_of(status(200, "x" * (MOST_BYTES + 1)))
+    assert (failure.kind, failure.unknown) == (AbstentionKind.NOT_JSON, True)
+    assert str(MOST_BYTES) in failure.detail
 
 
 async def test_a_dropped_connection_may_have_been_billed() -> None:

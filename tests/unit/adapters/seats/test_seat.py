@@ -252,6 +252,19 @@ async def test_retry_after_is_honoured_by_all_questions() -> None:
     assert isinstance(await second, Opinion)
 
 
+async def test_its_own_rate_limit_holds_back_what_is_too_many() -> None:
+    """A burst of twenty goes at once; at 60 a minute the next leaves a second later."""
+    table = Table(GOOD)
+    asked = [table.seat.ask(question(f"A{n}-20261121T1200-1")) for n in range(21)]
+    everybody = asyncio.gather(*asked)
+    await until(lambda: len(table.line.asked) == 20)
+    await table.clock.run_for(900)
+    assert len(table.line.asked) == 20
+    await table.clock.run_for(200)
+    assert all(isinstance(said, Opinion) for said in await everybody)
+    assert len(table.line.asked) == 21
+
+
 async def test_a_wait_beyond_the_deadline_is_not_begun() -> None:
     """Retry-After of two minutes ends the question now, as what it is."""
     slow = ModelFailure(AbstentionKind.RATE_LIMIT, "429", again=True, retry_after_s=120.0)
