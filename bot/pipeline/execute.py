@@ -64,7 +64,7 @@ class Execution(Leaving):
         covered = await self._see_fill(plan)
         entry = self._books.orders[intent.cloid]
         complete = entry.filled >= entry.quantity
-        if not covered and not await self._stop_seen(intent.symbol, complete):
+        if not covered and not await self._stop_seen(intent, complete):
             log.warning("stop_not_seen", symbol=intent.symbol, trace_id=intent.trace_id)
             await self.defend(intent.symbol)
         self.doubt.set()  # look at once: the stop is proved, the liquidation price is learnt
@@ -159,13 +159,14 @@ class Execution(Leaving):
             self.doubt.set()
         return covered
 
-    async def _stop_seen(self, symbol: Symbol, complete: bool) -> bool:
-        books = self._books
+    async def _stop_seen(self, intent: Intent, complete: bool) -> bool:
+        books, symbol, trace_id = self._books, intent.symbol, intent.trace_id
         if not complete:
             return False  # children of a part-filled parent never come (hyperliquid.md 0.11)
 
         def safe() -> bool:
-            return bool(books.resting_stops(symbol)) or symbol not in books.positions
+            stops = books.resting_stops(symbol, trace_id)
+            return bool(stops) or symbol not in books.positions
 
         return await books.pulse.until(safe, self.waits.stop_seen_s)
 
@@ -203,8 +204,9 @@ class Execution(Leaving):
         """
         if await self._place(position, Leg.STOP, stop) is Placed.NO:
             return False
+        of_trade = (Leg.TARGET, position.trace_id)
         open_orders = self._books.open_orders(position.symbol)
-        if target is not None and not any(o.leg is Leg.TARGET for o in open_orders):
+        if target is not None and of_trade not in ((o.leg, o.trace_id) for o in open_orders):
             await self._place(position, Leg.TARGET, target)
         return True
 

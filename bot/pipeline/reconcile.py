@@ -103,6 +103,7 @@ class Reconcile:
                     case Fill():
                         self._books.filled(event)
                         self._ask_if_in_doubt()
+                        self._sweep_when_flat(event.symbol)
                     case Funding():
                         self._books.funded(event)
                     case OrderUpdate(order=order):
@@ -115,6 +116,11 @@ class Reconcile:
     def _ask_if_in_doubt(self) -> None:
         if self._books.in_doubt:
             self._books.in_doubt = False
+            self._execution.doubt.set()
+
+    def _sweep_when_flat(self, symbol: Symbol) -> None:
+        """Stop and target go with their position as a rule: look whether they did."""
+        if symbol not in self._books.positions and self._books.open_orders(symbol):
             self._execution.doubt.set()
 
     async def run(self) -> None:
@@ -245,18 +251,27 @@ class Reconcile:
                     blocks.lift(symbol, block)
 
     async def _cancel_strays(self, account: Account) -> None:
-        """Orders of ours that guard nothing go; orders of others are counted, never touched."""
+        """Orders of ours that guard nothing go; orders of others are counted, never touched.
+
+        Beside a position of ours those go that we know to be of an earlier trade.
+        """
         self.foreign_orders = sum(not life.is_ours(order.cloid) for order in account.orders)
         for told in account.orders:
-            if told.cloid is None or told.symbol in self._books.positions:
+            if told.cloid is None or not life.is_ours(told.cloid):
                 continue
-            if not life.is_ours(told.cloid) or self._desk.works_on(told.symbol):
-                continue
-            if told.symbol in account.positions:
+            if self._desk.works_on(told.symbol) or not self._strays(
+                told.symbol, told.cloid, account
+            ):
                 continue
             order = self._books.orders.get(told.cloid)
             log.info("stray_cancelled", symbol=told.symbol, cloid=told.cloid)
             await self._cancel(told.symbol, told.cloid, order)
+
+    def _strays(self, symbol: Symbol, cloid: Cloid, account: Account) -> bool:
+        held = self._books.positions.get(symbol)
+        if held is None:
+            return symbol not in account.positions
+        return self._books.of_another(cloid, held.trace_id)
 
     async def _cancel(self, symbol: Symbol, cloid: Cloid, order: Order | None) -> None:
         if order is not None:
@@ -277,7 +292,12 @@ class Reconcile:
                 continue
             there = account.positions.get(symbol)
             liquidation = there.liquidation_price if there is not None else None
-            orders = [order for order in account.orders if order.symbol == symbol]
+            orders = [
+                order
+                for order in account.orders
+                if order.symbol == symbol
+                and not self._books.of_another(order.cloid, position.trace_id)
+            ]
             proof = protected(position, orders, liquidation)
             if proof.ok:
                 self.naked.pop(symbol, None)

@@ -38,14 +38,23 @@ class OrderShelf:
             if not order.status.terminal and symbol in (None, order.symbol)
         )
 
-    def resting_stops(self, symbol: Symbol) -> tuple[Order, ...]:
-        """Stops that the venue itself showed resting (it named them), oldest first."""
+    def of_another(self, cloid: Cloid | None, trace_id: TraceId) -> bool:
+        """Whether this is an order that we know, of another trade than `trace_id`'s."""
+        order = self.orders.get(cloid) if cloid is not None else None
+        return order is not None and order.trace_id != trace_id
+
+    def resting_stops(self, symbol: Symbol, trace_id: TraceId | None = None) -> tuple[Order, ...]:
+        """Stops that the venue itself showed resting (it named them), oldest first.
+
+        `trace_id`: of this trade alone.
+        """
         return tuple(
             order
             for order in self.open_orders(symbol)
             if order.leg is Leg.STOP
             and order.status is OrderStatus.OPEN
             and order.venue_id is not None
+            and trace_id in (None, order.trace_id)
         )
 
     def resting_exits(self, symbol: Symbol) -> tuple[Order, ...]:

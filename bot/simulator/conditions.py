@@ -42,6 +42,7 @@ class Conditions:
     depth: dict[str, Decimal] = field(default_factory=dict)
     funding: dict[str, Decimal] = field(default_factory=dict)  # hourly rate
     skew_ms: int = 0  # what the venue's clock says too much
+    leave_triggers: bool = False  # stops and targets stay when their position goes
 
     def judge(self, specs: Sequence[Wish]) -> None:
         """Raise Refused where the venue takes no such order now."""

@@ -144,7 +144,8 @@ class Engine:
         position = account.size(coin)
         live = [order for order in account.open_orders(coin) if order.reduce_only]
         for order in live:
-            waiting = order.waits_for_mark and order.armed
+            stays = self.world.conditions.leave_triggers
+            waiting = order.waits_for_mark and order.armed and not stays
             if waiting and reducible(position, order.is_buy, order.original or Decimal(1)) == 0:
                 self.end(order, "reduceOnlyCanceled")
         resting = [self._resting(order) for order in live if order.in_book]

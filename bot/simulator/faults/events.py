@@ -68,6 +68,8 @@ class Events:
                 conditions.funding |= dict.fromkeys(coins, Decimal(str(fault.real("hourly"))))
             case FaultKind.CLOCK_SKEW:
                 conditions.skew_ms = fault.count("skew_ms")
+            case FaultKind.LEAVE_TRIGGERS:
+                conditions.leave_triggers = True
             case _:
                 self._delist(coins, settles=fault.flag("settle"))
 
@@ -97,6 +99,8 @@ class Events:
                     conditions.funding.pop(coin, None)
             case FaultKind.CLOCK_SKEW:
                 conditions.skew_ms = 0
+            case FaultKind.LEAVE_TRIGGERS:
+                conditions.leave_triggers = False
             case _:
                 conditions.delisted -= {*coins}
 

@@ -56,6 +56,7 @@ class FaultKind(StrEnum):
     FUNDING_SPIKE = "funding_spike"
     CLOCK_SKEW = "clock_skew"
     DELIST = "delist"
+    LEAVE_TRIGGERS = "leave_triggers"
     # at one moment
     CUT_SOCKETS = "cut_sockets"
     LIQUIDATE = "liquidate"
@@ -98,6 +99,7 @@ OF_A_WHILE = (
     _F.FUNDING_SPIKE,
     _F.CLOCK_SKEW,
     _F.DELIST,
+    _F.LEAVE_TRIGGERS,
 )
 
 _SECONDS = Word(0.0, 0, 86_400_000)
@@ -142,6 +144,7 @@ WORDS: dict[FaultKind, dict[str, Word]] = {
     _F.THIN_BOOK: _EVERY | _WHILE | {"depth": Word(0.0, 0, 1)},
     _F.FUNDING_SPIKE: _EVERY | _WHILE | {"hourly": Word(0.04, -0.04, 0.04)},
     _F.CLOCK_SKEW: _EVERY | _WHILE | {"skew_ms": Word(5_000, -86_400_000, 86_400_000)},
+    _F.LEAVE_TRIGGERS: _EVERY | _WHILE,
     _F.DELIST: _EVERY | _WHILE | {"settle": Word(False)},
     _F.CUT_SOCKETS: _EVERY,
     _F.LIQUIDATE: _EVERY,

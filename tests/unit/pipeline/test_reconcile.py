@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -302,6 +303,24 @@ async def test_a_stop_that_is_too_small_is_no_proof() -> None:
         made.execution.doubt.set()
         await made.play(3_000)
         assert made.venue.of_leg(Leg.STOP)[-1].quantity == intent.quantity
+
+
+async def test_the_stop_of_an_earlier_trade_is_no_proof() -> None:
+    """It may lie anywhere: the position gets one of its own, and the other one goes."""
+    made = kit()
+    async with running(made):
+        intent = await made.enter()
+        assert intent.stop_cloid is not None and intent.stop is not None
+        own = made.books.orders[intent.stop_cloid]
+        left = made.venue.rest(BTC, OURS, intent.quantity, intent.stop - 5)
+        made.books.remember(
+            (replace(own, cloid=OURS, trace_id=TraceId("BTC-9"), venue_id=left.venue_id),)
+        )
+        await made.venue.cancel(BTC, intent.stop_cloid)
+        assert await made.finish(made.reconcile.step())
+        await made.play(500)
+        assert len(made.venue.of_leg(Leg.STOP)) == 1
+        assert stops(made) == [intent.stop]
 
 
 # --- when it compares --------------------------------------------------------------------------
