@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -61,10 +62,11 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """One order's work and the symbol it is about."""
+    """One order's work, the symbol it is about, and what is over when it has landed."""
 
     symbol: Symbol
     work: Coroutine[None, None, None]
+    over: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,7 @@ class Desk:
             self._symbols[job.symbol] += 1
             task = orders.create_task(self._held(job))
             self._in_flight.add(task)
-            task.add_done_callback(self._landed)
+            task.add_done_callback(partial(self._landed, job))
         self._rest()
 
     def _next_exit(self) -> Job | None:
@@ -236,7 +238,7 @@ class Desk:
         symbol = next(iter(self._exits))
         reason = self._exits.pop(symbol)
         self._leaving.add(symbol)
-        return Job(symbol, self._leave(symbol, reason))
+        return Job(symbol, self._leave(symbol, reason), partial(self._leaving.discard, symbol))
 
     def _next_defence(self) -> Job | None:
         while self._defences and self.leaves(next(iter(self._defences))):
@@ -256,7 +258,7 @@ class Desk:
         symbol = next(iter(self._moves))
         price = self._moves.pop(symbol)
         self._moving.add(symbol)
-        return Job(symbol, self._move(symbol, price))
+        return Job(symbol, self._move(symbol, price), partial(self._moving.discard, symbol))
 
     def _next_entry(self) -> Job | None:
         while self._entries and self._entering < self._options.entries_at_once:
@@ -268,14 +270,15 @@ class Desk:
         return None
 
     async def _held(self, job: Job) -> None:
-        try:
-            with self._clock.busy():
-                await job.work
-        finally:
-            self._symbols[job.symbol] -= 1
+        with self._clock.busy():
+            await job.work
 
-    def _landed(self, task: asyncio.Task[None]) -> None:
+    def _landed(self, job: Job, task: asyncio.Task[None]) -> None:
+        """Count it out here: a task that is cancelled before its first step runs nothing."""
         self._in_flight.discard(task)
+        self._symbols[job.symbol] -= 1
+        job.work.close()
+        job.over()
         self._wake()
         self._rest()
 
@@ -314,7 +317,7 @@ class Desk:
         self._entering += 1
         # On its way: should the process die now, the trace says so.
         self._close(trail, Reason.UNKNOWN_OUTCOME, Stage.EXECUTE)
-        return Job(symbol, self._enter(offer, verdict.cleared))
+        return Job(symbol, self._enter(offer, verdict.cleared), partial(self._entered, intent))
 
     def _look(self, offer: Offer) -> Look | None:
         newest = offer.bar_close or offer.snapshot.as_of
@@ -330,11 +333,8 @@ class Desk:
     async def _enter(self, offer: Offer, cleared: Cleared) -> None:
         trail, intent = offer.trail, cleared.intent
         plan = Plan.of(intent, offer.wish.signal.strategy, offer.wish.atr)
-        try:
-            with trail.at(Stage.EXECUTE):
-                reason = await self._execution.enter(cleared, plan)
-        finally:
-            self._entering -= 1
+        with trail.at(Stage.EXECUTE):
+            reason = await self._execution.enter(cleared, plan)
         if reason is Reason.EXECUTED:
             log.info(
                 "entered",
@@ -348,12 +348,13 @@ class Desk:
         stage = Stage.PROTECT if reason is Reason.EXECUTED else Stage.EXECUTE
         self._close(trail, reason, stage)
 
+    def _entered(self, intent: Intent) -> None:
+        self._entering -= 1
+        if intent.cloid not in self._books.orders:  # cut off before it was written: never sent
+            self._books.release(intent.cloid, unfilled=True)
+
     async def _leave(self, symbol: Symbol, reason: ExitReason) -> None:
-        try:
-            flat = await self._execution.leave(symbol, reason)
-        finally:
-            self._leaving.discard(symbol)
-        if flat:
+        if await self._execution.leave(symbol, reason):
             self._again.pop(symbol, None)
             return
         tries = self._again.get(symbol, (0, 0.0))[0] + 1
@@ -363,10 +364,7 @@ class Desk:
         self._execution.doubt.set()
 
     async def _move(self, symbol: Symbol, price: float) -> None:
-        try:
-            await self._execution.move_stop(symbol, price)
-        finally:
-            self._moving.discard(symbol)
+        await self._execution.move_stop(symbol, price)
 
     def _drop(self, offer: Offer, reason: Reason) -> None:
         log.info("offer_dropped", trace_id=offer.trail.id, reason=reason.value)

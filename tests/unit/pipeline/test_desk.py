@@ -21,6 +21,7 @@ from tests.unit.pipeline.given import (
     POLICIES,
     SOL,
     Kit,
+    entry,
     kit,
     legs,
     offer,
@@ -323,3 +324,34 @@ async def test_the_newest_stop_price_wins() -> None:
         made.desk.move_stop(BTC, 99.8)
         await made.play(500)
     assert [intent.trigger for intent in made.venue.of_leg(Leg.STOP)] == [Decimal("99.8")]
+
+
+async def test_what_is_cut_off_before_its_first_step_is_counted_out() -> None:
+    """An exit, a moved stop and an entry: none of them counts as on its way for ever."""
+    made = kit()
+    async with running(made):
+        for symbol in (BTC, ETH):
+            await made.enter(entry(symbol))
+    made.desk.close(BTC, ExitReason.MANUAL)
+    made.desk.move_stop(ETH, 99.5)
+    made.desk.offer(await offer(made, SOL))
+    sent = len(made.venue.sent)
+
+    async def cut_off() -> None:
+        async with asyncio.TaskGroup() as orders:
+            made.desk.step(orders)
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await cut_off()
+    await until(lambda: not made.desk._in_flight)
+    assert len(made.venue.sent) == sent
+    assert made.books.reservations == {}
+    assert not any(made.desk.works_on(symbol) for symbol in (BTC, ETH, SOL))
+    async with running(made):
+        made.desk.close(BTC, ExitReason.MANUAL)
+        made.desk.move_stop(ETH, 99.4)
+        made.desk.offer(await offer(made, SOL, cycle=2))
+        await made.play(2_000)
+    assert made.books.positions.keys() == {ETH, SOL}
+    assert made.books.guards[ETH].stop == 99.4
