@@ -72,7 +72,9 @@ async def _serve(settings: Settings) -> int:
         clock = SystemClock()
         web = settings.web
         token = web.api_token.get_secret_value() if web.api_token is not None else None
-        view = RecordedView(store, f"hyperliquid:{name}", settings.general.mode, clock)
+        general = settings.general
+        source = f"hyperliquid:{name}"
+        view = RecordedView(store, source, general.mode, clock, general.data_dir)
         options = WebOptions(host=web.http_host, token=load_token(settings.general.data_dir, token))
         server = WebServer(build_api(view, options, VERSION), web.http_host, web.http_port, clock)
         supervisor = Supervisor(clock)

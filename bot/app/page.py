@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bot.app.breaker_view import recent
+from bot.app.measured import Measured
 from bot.app.model_view import models_line
 from bot.app.parts import Parts
 from bot.app.performance import figures_of
 from bot.domain.types import Symbol
+from bot.runtime.calls import Calls
 from bot.runtime.logs import error_count
 from bot.runtime.resources import ResourceMeter, Resources
 from bot.runtime.supervisor import Condition, Supervisor
@@ -23,13 +25,20 @@ class PageFigures:
     """Puts one push together; keeps what does not change every second."""
 
     def __init__(
-        self, parts: Parts, supervisor: Supervisor, meter: ResourceMeter, warnings: Sequence[str]
+        self,
+        parts: Parts,
+        supervisor: Supervisor,
+        meter: ResourceMeter,
+        measured: Measured,
+        warnings: Sequence[str],
     ) -> None:
         self._parts = parts
         self._supervisor = supervisor
         self._meter = meter
         self._warnings = tuple(warnings)
+        self._measured = measured
         self._resources: Resources | None = None
+        self._dependencies: Mapping[str, Calls] = {}
         self._sampled_at = 0.0
         self._figures: tuple[int, Mapping[str, object]] = (-1, {})
 
@@ -64,6 +73,8 @@ class PageFigures:
             "trace_backlog": parts.store.traces.backlog(),
             "errors_logged": error_count(),
             "resources": self._sample(),
+            "queues": self._measured.queues(),
+            "dependencies": self._dependencies,
             "warnings": list(self._warnings),
             "timeframes": list(parts.policies.timeframes),
             "marks": self._marks(),
@@ -84,6 +95,7 @@ class PageFigures:
         now = self._parts.world.clock.monotonic()
         if self._resources is None or now - self._sampled_at >= RESOURCES_EVERY_S:
             self._resources = self._meter.sample()
+            self._dependencies = self._measured.dependencies()
             self._sampled_at = now
         return self._resources
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.adapters.store import Archived, EquityPoint, Store
@@ -22,6 +23,8 @@ from bot.domain.errors import TransientError
 from bot.domain.types import Bars, Ms, Symbol, Timeframe, TraceId, Trade
 from bot.pipeline.funnel import ended, funnel
 from bot.ports import Clock, TraceRecord
+from bot.runtime.log_tail import tail
+from bot.runtime.logs import FILE_NAME
 from bot.version import VERSION
 from bot.web.encode import Plain
 from bot.web.view import Component, Health, HealthState, Readiness
@@ -60,9 +63,10 @@ BAR_COLUMNS = ("ms", "open", "high", "low", "close", "volume")
 class RecordedTraces:
     """Traces, decisions, funnel and candles, asked of the store; the newest come first."""
 
-    def __init__(self, store: Store, source: str, clock: Clock) -> None:
+    def __init__(self, store: Store, source: str, clock: Clock, log_folder: Path) -> None:
         """`source`: the name under which this world's candles are stored."""
         self._store = store
+        self._log_folder = log_folder
         self._report_clock = clock
         self._reports: ReportView | None = None
         self._source = source
@@ -115,6 +119,11 @@ class RecordedTraces:
         won = await self._store.browse.won(start)
         return {"since_at": since, "steps": funnel(counts, won), "ended": ended(counts)}
 
+    async def logs(self, limit: int, level: str) -> Mapping[str, object]:
+        """The newest lines of keel.log; read in a thread."""
+        lines = await asyncio.to_thread(tail, self._log_folder, limit, level)
+        return {"lines": lines, "note": f"{FILE_NAME} in DATA_DIR, stamps in UTC of the machine"}
+
     async def standings(self, trades: Sequence[Trade]) -> Mapping[str, object]:
         """Who earned what, of all closed trades; the course is that of `trades`, oldest first."""
         symbols, strategies = await self._store.browse.earned()
@@ -135,8 +144,10 @@ class RecordedTraces:
 class RecordedView(RecordedTraces):
     """`bot.web.StatusView` without a daemon: when it was last seen, and what it left."""
 
-    def __init__(self, store: Store, source: str, mode: str, clock: Clock) -> None:
-        super().__init__(store, source, clock)
+    def __init__(
+        self, store: Store, source: str, mode: str, clock: Clock, log_folder: Path
+    ) -> None:
+        super().__init__(store, source, clock, log_folder)
         self._curve = EquityCurve(store)
         self._mode = mode
         self._clock = clock

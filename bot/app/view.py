@@ -73,7 +73,8 @@ class DaemonView(RecordedTraces):
         warnings: Sequence[str],
         version: str,
     ) -> None:
-        super().__init__(parts.store, parts.world.source, parts.world.clock)
+        folder = parts.settings.general.data_dir
+        super().__init__(parts.store, parts.world.source, parts.world.clock, folder)
         self._parts = parts
         self._supervisor = supervisor
         self._meter = meter
@@ -81,10 +82,9 @@ class DaemonView(RecordedTraces):
         self._version = version
         self._started = parts.world.clock.wall()
         self._curve = EquityCurve(parts.store)
-        self._page = PageFigures(parts, supervisor, meter, warnings)
-        disk = DiskMeter(parts.settings.general.data_dir)
-        self.watched = DaemonHealth(parts, supervisor, disk)
         self._measured = Measured(parts)
+        self._page = PageFigures(parts, supervisor, meter, self._measured, warnings)
+        self.watched = DaemonHealth(parts, supervisor, DiskMeter(folder))
         self._facts: Counter[str] = Counter()
         self._last_cycle: Mapping[str, object] = {}
         self._phase = Phase.STARTING

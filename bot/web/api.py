@@ -5,6 +5,7 @@ Refuses to know how the answers come about; it only asks the view.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from bot.web.answers import SAFE_HEADERS, Json, Refusal, add_error_handlers, ref
 from bot.web.control_routes import add_controls
 from bot.web.events import EventStreams
 from bot.web.exposition import expose
+from bot.web.last_good import LastGood
 from bot.web.pages import PAGE, StaticFiles, docs
 from bot.web.view import Controls, HealthState, StatusView
 
@@ -53,11 +55,13 @@ def build_api(
     )
     token = [Security(HTTPBearer(auto_error=False))]  # declares; `Guard` decides
     reading = [] if options.loopback else token
+    kept = LastGood(view.now)
     with missing("pydantic.v1"):  # of each annotation FastAPI asks whether it is one of that time
         _add_probes(app, view)
         _add_reading(app, view, reading)
-        _add_traces(app, view, reading)
-        _add_charts(app, view, reading)
+        _add_traces(app, view, kept, reading)
+        _add_charts(app, view, kept, reading)
+        _add_logs(app, view, reading)
         _add_events(app, view, reading)
         _add_pages(app, reading)
         if controls is not None:
@@ -114,24 +118,27 @@ def _add_reading(app: FastAPI, view: StatusView, access: list[Any]) -> None:
         return Response(body, headers={**SAFE_HEADERS, "Content-Type": content_type})
 
 
-def _add_traces(app: FastAPI, view: StatusView, access: list[Any]) -> None:
+def _add_traces(app: FastAPI, view: StatusView, kept: LastGood, access: list[Any]) -> None:
     @app.get("/decisions", response_class=Json, dependencies=access)
     async def decisions(limit: Annotated[int, Query(ge=1, le=100)] = 30) -> Response:
         """The latest decisions that reached a signal: score parts, votes, checks, nearest miss.
 
         Times are in ms UTC; `nearest_miss` is the failed number closest to its limit.
         """
-        return Json({"decisions": await view.decisions(limit)})
+        return Json(
+            await kept.answer(("decisions", limit), named("decisions", view.decisions(limit)))
+        )
 
     @app.get("/traces", response_class=Json, dependencies=access)
     async def traces(limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Response:
         """The latest decisions, newest first."""
-        return Json({"traces": await view.traces(limit)})
+        return Json(await kept.answer(("traces", limit), named("traces", view.traces(limit))))
 
     @app.get("/traces/funnel", response_class=Json, dependencies=access)
     async def funnel(since: datetime | None = None) -> Response:
         """How many roads ended where, since a time (ISO 8601) or the beginning."""
-        return Json(await view.funnel(None if since is None else to_ms(since)))
+        start = None if since is None else to_ms(since)
+        return Json(await kept.answer(("funnel", kept.since(start)), view.funnel(start)))
 
     @app.get("/traces/report", response_class=Json, dependencies=access)
     async def report(
@@ -140,7 +147,8 @@ def _add_traces(app: FastAPI, view: StatusView, access: list[Any]) -> None:
     ) -> Response:
         """Latency by stage, errors, strategies, the funnel with its top reasons, advice."""
         start = None if since is None else to_ms(since)
-        return Json(await view.report(start, symbol))
+        key = ("report", kept.since(start), symbol)
+        return Json(await kept.answer(key, view.report(start, symbol)))
 
     @app.get(
         "/traces/{trace_id}",
@@ -156,7 +164,7 @@ def _add_traces(app: FastAPI, view: StatusView, access: list[Any]) -> None:
         return Json(found)
 
 
-def _add_charts(app: FastAPI, view: StatusView, access: list[Any]) -> None:
+def _add_charts(app: FastAPI, view: StatusView, kept: LastGood, access: list[Any]) -> None:
     @app.get("/equity", response_class=Json, dependencies=access)
     async def equity(
         since: datetime | None = None, limit: Annotated[int, Query(ge=10, le=1000)] = 600
@@ -165,7 +173,9 @@ def _add_charts(app: FastAPI, view: StatusView, access: list[Any]) -> None:
 
         `points` are rows of `columns`, times in ms UTC; thinned to `limit`, highs and lows kept.
         """
-        return Json(await view.equity(None if since is None else to_ms(since), limit))
+        start = None if since is None else to_ms(since)
+        key = ("equity", kept.since(start), limit)
+        return Json(await kept.answer(key, view.equity(start, limit)))
 
     @app.get("/trades", response_class=Json, dependencies=access)
     async def trades(limit: Annotated[int, Query(ge=1, le=200)] = 50) -> Response:
@@ -179,7 +189,7 @@ def _add_charts(app: FastAPI, view: StatusView, access: list[Any]) -> None:
         Rates are fractions with their 95 % interval; `course` has a point a trade, over the
         last `window` trades, times in ms UTC.
         """
-        return Json(await view.summary())
+        return Json(await kept.answer(("summary",), view.summary()))
 
     @app.get("/candles", response_class=Json, dependencies=access, responses=UNKNOWN_SYMBOL)
     async def candles(
@@ -191,10 +201,21 @@ def _add_charts(app: FastAPI, view: StatusView, access: list[Any]) -> None:
 
         `bars` are rows of `columns`, open times in ms UTC.
         """
-        found = await view.candles(Symbol(symbol), timeframe, limit)
-        if found is None:
+        asked = known(view.candles(Symbol(symbol), timeframe, limit))
+        try:
+            return Json(await kept.answer(("candles", symbol, timeframe, limit), asked))
+        except Unknown:
             return refusal(404, "not_found", "no candles of this symbol have been seen yet")
-        return Json(found)
+
+
+def _add_logs(app: FastAPI, view: StatusView, access: list[Any]) -> None:
+    @app.get("/logs", response_class=Json, dependencies=access)
+    async def logs(
+        limit: Annotated[int, Query(ge=1, le=200)] = 200,
+        level: Annotated[str, Query(pattern="^(debug|info|warning|error|critical)$")] = "info",
+    ) -> Response:
+        """The newest lines of the log of this level or worse; secrets are masked."""
+        return Json(await view.logs(limit, level))
 
 
 def _add_events(app: FastAPI, view: StatusView, access: list[Any]) -> None:
@@ -231,6 +252,23 @@ def _add_pages(app: FastAPI, access: list[Any]) -> None:
     @app.get("/docs", include_in_schema=False, dependencies=access)
     async def describe() -> Response:
         return docs(app.openapi())
+
+
+async def named(name: str, rows: Awaitable[object]) -> Mapping[str, object]:
+    """Rows under their name."""
+    return {name: await rows}
+
+
+class Unknown(Exception):
+    """Nothing is known of what was asked for."""
+
+
+async def known(found: Awaitable[Mapping[str, object] | None]) -> Mapping[str, object]:
+    """What was found. Raises Unknown."""
+    body = await found
+    if body is None:
+        raise Unknown
+    return body
 
 
 def to_ms(moment: datetime) -> Ms:

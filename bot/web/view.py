@@ -57,6 +57,10 @@ class StatusView(Protocol):
     in `_at` is `Ms` and goes out as ISO 8601, a Decimal goes out as a string.
     """
 
+    def now(self) -> Ms:
+        """The moment that answers are from: market time, or the last one that was recorded."""
+        ...
+
     def live(self) -> bool:
         """Whether the loop does its work; False lets a supervisor restart the process."""
         ...
@@ -100,6 +104,10 @@ class StatusView(Protocol):
 
         Raises TransientError.
         """
+        ...
+
+    async def logs(self, limit: int, level: str) -> Mapping[str, object]:
+        """`lines` of the log of `level` or worse, newest first, and a `note` on where it is."""
         ...
 
     async def equity(self, since: Ms | None, limit: int) -> Mapping[str, object]:

@@ -98,6 +98,10 @@ def test_a_trade_is_seen_from_entry_to_exit(chromium: Browser, keel: str) -> Non
     eyes.until("document.querySelector('#equity-chart .curve')?.getAttribute('d').length > 40")
     assert re.fullmatch(r"\$[\d,. ]+", eyes.see("#equity-now"))
     eyes.until("document.querySelectorAll('.funnel li').length === 8")
+    assert re.search(r"% of \d+ won", eyes.see("#symbols-body .standings li"))
+    assert eyes.see("#strategies-body .standings .name")
+    assert re.fullmatch(r"[\d.,]+\s% won, of \d+", eyes.see("#rate-now"))
+    assert "Venue, orders" in eyes.see("#calls-body table")
 
     assert eyes.complaints == []
     assert {url for url in eyes.asked if not url.startswith(keel)} == set()
@@ -115,6 +119,23 @@ def test_a_decision_opens_with_its_score_and_checks(chromium: Browser, keel: str
     assert "had to be" in eyes.see(".inside .miss")
     assert eyes.page.locator(".inside .parts li").count() >= 3
     assert "✗" in eyes.see(".inside .checks .failed")
+    assert eyes.complaints == []
+    eyes.close()
+
+
+def test_the_end_of_the_log_is_there_when_it_is_wanted(chromium: Browser, keel: str) -> None:
+    """Folded until then, and nothing is asked for; newest first, by level, with the keyboard."""
+    eyes = Eyes(chromium, keel)
+    eyes.see(".stream.fresh")
+    eyes.page.wait_for_timeout(1_500)
+    assert not [url for url in eyes.asked if "/logs" in url]
+    eyes.page.locator("#log-fold summary").focus()
+    eyes.page.keyboard.press("Enter")
+    eyes.until("document.querySelectorAll('.log li').length > 5")
+    stamps = eyes.page.locator(".log time").evaluate_all("all => all.map(t => t.dateTime)")
+    assert stamps == sorted(stamps, reverse=True)
+    eyes.page.locator("#log-level button", has_text="Errors").click()
+    assert "None of the last lines" in eyes.see("#log-body .empty")
     assert eyes.complaints == []
     eyes.close()
 

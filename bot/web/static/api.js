@@ -40,7 +40,19 @@ export async function ask(path, options = {}) {
 /** Whether routes need a token here: a plain link to one would be refused. */
 export const withToken = () => token !== "";
 
-export const json = async (path) => (await ask(path)).json();
+/** The JSON of a route; that of a database that is away is an older answer, and is noted. */
+export async function json(path) {
+  const body = await (await ask(path)).json();
+  const route = path.split("?")[0];
+  if (body.stale) old.set(route, body.stale_since_at);
+  else old.delete(route);
+  return body;
+}
+
+const old = new Map();
+
+/** From when the oldest answer is that is shown although a newer one was asked for; or null. */
+export const staleSince = () => (old.size ? [...old.values()].sort()[0] : null);
 
 async function wordsOf(answer) {
   try {

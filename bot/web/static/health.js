@@ -1,14 +1,15 @@
 // Breakers, components and the process itself.
 
-import { byId, el, redraw, setText } from "./dom.js";
+import { byId, el, redraw, setText, table } from "./dom.js";
 import { dayAndClock, money, percent, plain, stretch } from "./format.js";
-import { breaker, component, said } from "./words.js";
+import { breaker, component, dependency, said } from "./words.js";
 
 export function update(page) {
   meters(page);
   open(page);
   components(page);
   resources(page);
+  calls(page);
 }
 
 const FORMS = { fraction: (v) => percent(v, 1), "x median": (v) => `${plain(v, 1)}×` };
@@ -71,7 +72,21 @@ function components(page) {
 }
 
 /** Cost and what is reserved for calls that nobody answered: two rows, never one sum. */
-export function modelsToday(m) {
+export /** Each dependency: how often it was asked, how often in vain, and how long it took. */
+function calls(page) {
+  const place = byId("calls-body");
+  const found = Object.entries(page.dependencies ?? {});
+  if (!found.length) {
+    redraw(place, "none", () => el("p", { class: "empty" }, "The daemon's own page shows here how venue, database and models answer."));
+    return;
+  }
+  const ms = (value) => (value === null ? "–" : `${plain(value, value < 10 ? 1 : 0)}\u00a0ms`);
+  const rows = found.map(([name, c]) => [dependency(name), plain(c.calls, 0), plain(c.errors, 0), ms(c.p50_ms), ms(c.p95_ms)]);
+  const heads = [["What"], ["Calls", true], ["Errors", true], ["p50", true], ["p95", true]];
+  redraw(place, JSON.stringify(rows), () => table("Calls of each dependency since the start", heads, rows));
+}
+
+function modelsToday(m) {
   return [
     ["Models today", `${money(m.cost_usd)} of ${money(m.budget_usd)}, ${plain(m.answers, 0)} answers, ${plain(m.abstentions, 0)} abstentions`],
     ["Models, unanswered", `${money(m.reserved_usd)} reserved`],
@@ -92,7 +107,8 @@ function resources(page) {
     ["Threads, open files", `${r.threads}, ${r.open_files}`],
     ["Last cycle", page.last_cycle?.machine_s === undefined ? "–" : `${plain(page.last_cycle.machine_s * 1000, 0)} ms, ${page.last_cycle.symbols} symbols`],
     ["Cycles", plain(page.cycles, 0)],
-    ["Traces to write", plain(page.trace_backlog, 0)],
+    ["Rows, traces to write", page.queues ? `${plain(page.queues.money_rows, 0)}, ${plain(page.queues.traces, 0)}` : "–"],
+    ["Entries, exits waiting", page.queues ? `${plain(page.queues.entries, 0)}, ${plain(page.queues.exits, 0)}` : "–"],
     ["Errors logged", plain(page.errors_logged, 0)],
     ...(page.models ? modelsToday(page.models) : []),
     ["Up for", stretch((page.health?.uptime_s ?? 0) * 1000)],

@@ -1,5 +1,6 @@
 // Ties the panels to the stream, and says plainly when what is shown is no longer true.
 
+import { staleSince } from "./api.js";
 import * as approvals from "./approvals.js";
 import * as candles from "./candles.js";
 import * as decisions from "./decisions.js";
@@ -8,6 +9,8 @@ import * as equity from "./equity.js";
 import { plain, seconds, stretch, utc, weekdayAndSeconds } from "./format.js";
 import * as funnel from "./funnel.js";
 import * as health from "./health.js";
+import * as log from "./log.js";
+import * as performance from "./performance.js";
 import * as positions from "./positions.js";
 import { follow } from "./stream.js";
 import * as trades from "./trades.js";
@@ -40,6 +43,8 @@ function show(page) {
   trades.update(page, pick);
   decisions.update(page);
   funnel.update(page);
+  performance.update(page);
+  log.update();
 }
 
 function pick(symbol) {
@@ -105,6 +110,8 @@ function troubles(page) {
     lines.push(["warn", `This is what the daemon left in its database${seen ? `, up to ${weekdayAndSeconds(seen)} market time` : ""}. The daemon itself is not asked.`]);
   }
   if (page.phase !== "running") return lines;
+  const since = staleSince();
+  if (since) lines.push(["warn", `Trades, decisions, curves and candles may be from ${weekdayAndSeconds(since)} market time: the database cannot be asked now.`]);
   for (const part of page.health?.components ?? []) {
     if (part.state !== "ok") lines.push([part.state === "failing" ? "bad" : "warn", `${component(part.name)}: ${part.detail || part.state}. Open positions are looked after; nothing new is opened on data that is too old.`]);
   }
@@ -113,4 +120,6 @@ function troubles(page) {
 
 equity.start();
 candles.start();
+performance.start();
+log.start();
 follow(show, told);

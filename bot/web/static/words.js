@@ -129,6 +129,14 @@ const COMPONENTS = {
 };
 export const component = (name) => COMPONENTS[name] ?? said(name);
 
+const DEPENDENCIES = {
+  venue_questions: "Venue, questions",
+  venue_actions: "Venue, orders",
+  database_money: "Database, money",
+  database_traces: "Database, the rest",
+};
+export const dependency = (name) => DEPENDENCIES[name] ?? said(name);
+
 const BREAKERS = {
   daily_loss: "Loss of the day",
   drawdown: "Drawdown",

@@ -19,7 +19,7 @@ async def test_an_archived_trace_is_called_archived(tmp_path: Path) -> None:
         store.traces.put(record(1))
         await store.traces.flush()
         await store.archive.move_older(Ms(AT + 1000))
-        view = RecordedTraces(store, "source", SystemClock())
+        view = RecordedTraces(store, "source", SystemClock(), tmp_path)
         found = await view.trace(record(1).trace_id)
         assert found is not None
         assert (found["archived"], found["file"]) == (True, "archive/traces-202609.jsonl.gz")

@@ -36,6 +36,9 @@ class FakeDaemon:
     asked: list[object] = field(default_factory=list)
     used: list[str] = field(default_factory=list)
 
+    def now(self) -> Ms:
+        return Ms(1_700_000_000_000)
+
     def live(self) -> bool:
         return self.alive
 
@@ -66,28 +69,33 @@ class FakeDaemon:
         return [{"symbol": "BTC", "net_pnl": Decimal("1.5")}] * limit
 
     async def summary(self) -> Mapping[str, object]:
-        if not self.database:
-            raise TransientError("the database is away")
+        self._ask()
         return {"symbols": [], "strategies": [], "course": {"points": []}}
+
+    async def logs(self, limit: int, level: str) -> Mapping[str, object]:
+        self.asked.append((limit, level))
+        return {"lines": [], "note": ""}
 
     async def equity(self, since: Ms | None, limit: int) -> Mapping[str, object]:
         self.asked.append((since, limit))
+        self._ask()
         return {"columns": ("ms", "equity", "peak"), "points": [(1, Decimal("1000"), Decimal(1))]}
 
     async def candles(
         self, symbol: Symbol, timeframe: Timeframe, limit: int
     ) -> Mapping[str, object] | None:
         self.asked.append((symbol, timeframe, limit))
+        self._ask()
         if symbol != "BTC":
             return None
         return {"symbol": symbol, "bars": Plain([[1, 1.0, 2.0, 0.5, 1.5, 10.0]]), "trades": []}
 
     async def decisions(self, limit: int) -> Sequence[object]:
+        self._ask()
         return [Plain({"id": f"BTC-20260101T0000-{n}"}) for n in range(limit)]
 
     async def traces(self, limit: int) -> Sequence[Mapping[str, object]]:
-        if not self.database:
-            raise TransientError("the database is away")
+        self._ask()
         return [{"trace_id": f"BTC-20260101T0000-{n}"} for n in range(limit)]
 
     async def trace(self, trace_id: str) -> Mapping[str, object] | None:
@@ -97,11 +105,17 @@ class FakeDaemon:
         return {"trace_id": trace_id} if trace_id == "BTC-20260101T0000-1" else None
 
     async def report(self, since: Ms | None, symbol: str | None) -> Mapping[str, object]:
+        self._ask()
         return {"since": since, "symbol": symbol}
 
     async def funnel(self, since: Ms | None) -> Mapping[str, object]:
         self.asked.append(since)
+        self._ask()
         return {"steps": []}
+
+    def _ask(self) -> None:
+        if not self.database:
+            raise TransientError("the database is away")
 
     async def halt(self, reason: str, by: str) -> Mapping[str, object]:
         self.asked.append((reason, by))
