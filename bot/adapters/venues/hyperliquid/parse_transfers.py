@@ -65,6 +65,7 @@ def _sent(delta: Row, account: str) -> Decimal:
 
 _KINDS: Mapping[str, Callable[[Row, str], Decimal]] = {
     "deposit": lambda delta, _: delta.decimal("usdc"),
+    # An assumption, as docs/simulator.md says: `usdc` is what arrives, the fee left beside it.
     "withdraw": lambda delta, _: -delta.decimal("usdc") - delta.decimal_or("fee", ZERO),
     "internalTransfer": _sent,
     "subAccountTransfer": _sent,
