@@ -58,6 +58,10 @@ class Blocks:
         """What stands against this symbol."""
         return tuple(self._of.get(symbol, {}).values())
 
+    def shared(self, symbol: Symbol) -> bool:
+        """Whether somebody else may hold some of it, as positions that differ tell."""
+        return any(block.kind in OF_POSITIONS for block in self.of(symbol))
+
     def all(self) -> Mapping[Symbol, tuple[Block, ...]]:
         """Every symbol that is blocked, and why."""
         return {symbol: tuple(blocks.values()) for symbol, blocks in self._of.items()}

@@ -174,6 +174,7 @@ class Reconcile:
             self._execution.doubt.set()
         self.comparison.balance(account)
         self._prove_stops(account)
+        await self._keep_apart(account)
         await self._cancel_strays(account)
         self.last_at = self._clock.monotonic()
         self._health.in_step = True
@@ -305,6 +306,23 @@ class Reconcile:
                 self._repair(symbol, proof.verdict.value)
         for symbol in [s for s in self.naked if s not in self._books.positions]:
             del self.naked[symbol]
+
+    async def _keep_apart(self, account: Account) -> None:
+        """Where somebody else holds some of it, what follows the position would take theirs too.
+
+        The stop is laid anew with our size; a target goes, and care judges it.
+        """
+        for told in account.orders:
+            guard, cloid = self._books.guards.get(told.symbol), told.cloid
+            ours = told.whole_position and cloid is not None and life.is_ours(cloid)
+            if not ours or guard is None or self._desk.works_on(told.symbol):
+                continue
+            if not self._books.safety.blocks.shared(told.symbol):
+                continue
+            if told.is_stop:
+                self._desk.move_stop(told.symbol, guard.stop)
+            elif cloid is not None:
+                await self._cancel(told.symbol, cloid, self._books.orders.get(cloid))
 
     def _repair(self, symbol: Symbol, verdict: str) -> None:
         now = self._clock.monotonic()

@@ -80,4 +80,31 @@ async def test_more_than_our_fills_shuts_the_symbol_and_our_share_stays_guarded(
         assert BlockKind.POSITION_DRIFT in kinds
         assert "position_drift" in half.names()
         assert half.books.positions[ETH].quantity == ours
-        assert half.stops()
+        assert [stop.remaining for stop in half.stops()] == [ours]
+        half.desk.move_stop(ETH, 2_850.0)
+        await half.play(10)
+        (stop,) = half.stops()
+        assert (stop.whole, stop.remaining) == (False, ours), "moved, it is of our size still"
+
+
+async def test_a_stop_that_follows_the_position_is_laid_anew_when_a_stranger_adds(
+    tmp_path: Path,
+) -> None:
+    """It would sell the stranger's too; of our size, it leaves theirs alone."""
+    async with acting(tmp_path, {"kind": "partial_entry", "fraction": 0.4}) as half:
+        await half.enter()
+        ours = half.books.positions[ETH].quantity
+        (before,) = half.stops()
+        assert before.whole
+        half.move(ETH=3_001.0)  # and a book as usual
+        await half.play(6)
+        half.faults({"kind": "foreign_trade", "coin": "ETH", "usd": 300})
+        await half.play(70)
+        (after,) = half.stops()
+        assert (after.whole, after.remaining, after.trigger) == (False, ours, before.trigger)
+        assert not [o for o in half.account.open_orders("ETH") if o.whole]
+        theirs = half.account.size("ETH") - ours
+        half.move(ETH=float(before.trigger) - 10)
+        await half.play(60)
+        assert half.books.positions == {}
+        assert half.account.size("ETH") == theirs > 0

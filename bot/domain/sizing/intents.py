@@ -135,10 +135,17 @@ def rest(
 
 
 def protect(
-    position: Position, leg: Leg, trigger: Decimal | float, instrument: Instrument, attempt: int
+    position: Position,
+    leg: Leg,
+    trigger: Decimal | float,
+    instrument: Instrument,
+    attempt: int,
+    fixed: bool = False,
 ) -> Intent:
     """Make a resting stop or target for the whole position; its limit lies 10 % beyond.
 
+    It follows the position at the venue; `fixed`, it is of our quantity alone, for an account
+    on which somebody else holds some of the coin.
     Raises ValueError for another leg than STOP or TARGET.
     """
     if leg not in (Leg.STOP, Leg.TARGET):
@@ -156,6 +163,7 @@ def protect(
         attempt=attempt,
         cloid=client_id(position.trace_id, leg, attempt),
         trigger=price,
+        fixed=fixed,
     )
 
 

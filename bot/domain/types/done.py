@@ -48,6 +48,7 @@ class Intent:
     reason: ExitReason | None = None  # EXIT
     stop_limit: Decimal | None = None  # ENTRY: worst price of the stop leg, beyond its trigger
     target_limit: Decimal | None = None  # ENTRY: the same for the target leg
+    fixed: bool = False  # STOP and TARGET: of its own size; else it follows the position
     post_only: bool = False  # EXIT: rests in the book or is refused; else immediate-or-cancel
 
     def __post_init__(self) -> None:

@@ -32,7 +32,8 @@ def submission(intent: Intent, instrument: Instrument) -> Action:
             return _action(orders, "normalTpsl")
         case Leg.STOP | Leg.TARGET:
             # Sent with the position's size: right whether the venue fixes it or lets it follow.
-            return _action([_own_trigger(intent, asset)], "positionTpsl")
+            grouping = "na" if intent.fixed else "positionTpsl"
+            return _action([_own_trigger(intent, asset)], grouping)
         case Leg.EXIT:
             return _action([_limit(intent, asset)], "na")
 
