@@ -24,6 +24,19 @@ MODELS_FILE = Path(__file__).parent / "models.toml"
 
 HOME_ENDINGS = (".local", ".internal", ".lan", ".home.arpa")  # RFC 6762, ICANN, RFC 8375
 
+# Each has its settings (config/models.py); a table of another name could never be switched on.
+NAMES = (
+    "openai",
+    "deepseek",
+    "grok",
+    "qwen",
+    "anthropic",
+    "gemini",
+    "openrouter",
+    "ollama",
+    "vllm",
+)
+
 FormatName = Literal["json_schema", "tool", "json_object"]
 
 
@@ -38,6 +51,17 @@ class PriceEntry(BaseModel):
     input: Decimal = Field(ge=0, allow_inf_nan=False)
     cached: Decimal | None = Field(None, ge=0, allow_inf_nan=False)
     output: Decimal = Field(ge=0, allow_inf_nan=False)
+    source: str = Field(min_length=1)  # where it was read, for people
+
+
+class Overrides(BaseModel):
+    """What one model of a table wants otherwise; `extra_body` takes the place of the table's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    extra_body: Mapping[str, Any] | None = None
+    leave_out: tuple[Literal["temperature", "seed"], ...] = ()
 
 
 class ShippedModel(BaseModel):
@@ -60,6 +84,16 @@ class ShippedModel(BaseModel):
     cost_in_usage: bool = False  # the answer says what it cost
     extra_body: Mapping[str, Any] = {}
     prices: tuple[PriceEntry, ...] = Field(min_length=1)
+    overrides: Mapping[str, Overrides] = {}
+
+    def of_model(self, model: str) -> ShippedModel:
+        """The table as this model of it wants it."""
+        given = self.overrides.get(model)
+        if given is None:
+            return self
+        said = {"temperature": given.temperature, "extra_body": given.extra_body}
+        changed: dict[str, Any] = {name: what for name, what in said.items() if what is not None}
+        return self.model_copy(update=changed | dict.fromkeys(given.leave_out))
 
     @model_validator(mode="after")
     def _nothing_is_free_elsewhere(self) -> Self:
@@ -108,7 +142,13 @@ def read_catalogue(path: Path = MODELS_FILE) -> Mapping[str, ShippedModel]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path.name} cannot be read: {error}; mend it") from error
     found: dict[str, ShippedModel] = {}
-    problems: list[str] = []
+    problems = [
+        f"{path.name} [{name}]: no settings of that name exist; known are {', '.join(NAMES)}: "
+        f"take the place of one of them by its base URL"
+        for name in content
+        if name not in NAMES
+    ]
+    problems += [f"{path.name}: [{name}] is missing" for name in NAMES if name not in content]
     for name, table in content.items():
         try:
             found[name] = ShippedModel.model_validate(table)

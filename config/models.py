@@ -241,7 +241,7 @@ def chosen(settings: Settings) -> tuple[Chosen, ...]:
     return tuple(
         Chosen(
             name=name,
-            shipped=shipped,
+            shipped=shipped.of_model(getattr(given, f"{name}_model") or shipped.model),
             base_url=getattr(given, f"{name}_base_url") or shipped.base_url,
             model=getattr(given, f"{name}_model") or shipped.model,
             key=getattr(given, f"{name}_api_key"),

@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from bot.app.models import _price, options_of
 from bot.domain.errors import ConfigError
-from config.catalogue import SHIPPED, is_home, read_catalogue
+from bot.domain.prices import PriceBook
+from bot.runtime.clock import ManualClock
+from config.catalogue import NAMES, SHIPPED, Overrides, is_home, read_catalogue
 from config.models import Models, chosen
+from tests.unit.adapters.seats.given import NOW
 from tests.unit.config.given import loaded, one_problem, settings
 
+CLOCK = ManualClock(NOW)
 KEYS = {
     "openai": "sk-" + "a" * 40,
     "deepseek": "sk-" + "0a" * 16,
@@ -143,8 +148,39 @@ def test_a_price_that_names_its_host_holds_there_alone(monkeypatch: pytest.Monke
     assert "OPENAI_MODEL: no price of 'gpt-5.5' is known" in one_problem(unpriced)
 
 
+def test_one_model_of_a_table_may_want_it_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parameters that the others take and it refuses; the others keep theirs."""
+    wants = Overrides(extra_body={"a": 1}, leave_out=("temperature", "seed"))
+    qwen = SHIPPED["qwen"].model_copy(update={"overrides": {"qwen3-max": wants}})
+    monkeypatch.setattr("config.models.SHIPPED", {**SHIPPED, "qwen": qwen})
+    (other,) = options_of(loaded(environ=on("qwen", QWEN_MODEL="qwen3-max")).settings, CLOCK)
+    can = other.capabilities
+    assert (can.temperature, can.seed, can.extra_body) == (None, None, {"a": 1})
+    (plain,) = options_of(loaded(environ=on("qwen")).settings, CLOCK)
+    can = plain.capabilities
+    assert (can.temperature, can.seed) == (0, 7)
+    assert can.extra_body == {"enable_thinking": False}
+    warmer = qwen.model_copy(update={"overrides": {"qwen-plus": Overrides(temperature=1)}})
+    assert warmer.of_model("qwen-plus").temperature == 1
+    assert warmer.of_model("qwen-plus").seed == 7
+
+
+def test_a_cached_token_is_never_booked_below_what_is_known() -> None:
+    """DeepSeek's cheap cache is the price of a quiet hour, beside input of a busy one."""
+    for model in SHIPPED["deepseek"].priced():
+        price = PriceBook([_price(entry) for entry in SHIPPED["deepseek"].prices]).at(model, NOW)
+        assert price.cached == price.input
+
+
+def test_every_price_says_where_it_was_read() -> None:
+    """Nobody can check a number without it."""
+    for shipped in SHIPPED.values():
+        assert all(len(entry.source) > 5 for entry in shipped.prices)
+
+
 def test_every_switch_is_a_setting() -> None:
     """A table of models.toml without its settings could never be switched on."""
+    assert tuple(SHIPPED) == NAMES
     for name in SHIPPED:
         wanted = {f"enable_{name}", f"{name}_api_key", f"{name}_base_url", f"{name}_model"}
         assert wanted <= set(Models.model_fields)
@@ -154,12 +190,14 @@ def test_every_switch_is_a_setting() -> None:
     ("text", "says"),
     [
         ("[x", "cannot be read"),
+        ('[mistral]\ntitle = "X"\n', "models.toml [mistral]: no settings of that name exist"),
+        ("", "models.toml: [openai] is missing"),
         ('[x]\ntitle = "X"\n', "[x] base_url"),
         ("[x]\nprice = 1\n", "[x] price"),
         (
             '[x]\ntitle = "X"\nbase_url = "https://x.example/v1"\nmodel = "m"\nformats = ["tool"]\n'
             'max_output_tokens = 500\nprices = [{ model = "*", effective_from = 2026-01-01, '
-            'input = "0", output = "0" }]\n',
+            'input = "0", output = "0", source = "mine" }]\n',
             "every model at 0 needs a host",
         ),
     ],
