@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bot.cli.settings_flags import add_alias
+from bot.runtime.heap import keep_small
 from config.settings import Loaded
 
 NAME = "run"
@@ -39,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, loaded: Loaded) -> int:
     """Trade until told to stop, or until the candles end."""
+    keep_small()  # before the libraries are imported
     from bot.app.daemon import run_daemon
 
     return run_daemon(loaded)
