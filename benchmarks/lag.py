@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import selectors
+import threading
 import time
 from bisect import bisect_left
 from collections import Counter
@@ -73,6 +74,7 @@ class Probe:
         self.collections: Histogram = Histogram()
         self.held: dict[str, Held] = {}
         self.on = False
+        self.thread = 0
         self._left: tuple[float, float] | None = None
         self._gc_from = 0.0
 
@@ -117,6 +119,7 @@ class Probe:
     # --- the loop ------------------------------------------------------------------------
 
     def _loop(self) -> asyncio.AbstractEventLoop:
+        self.thread = threading.get_ident()
         loop = asyncio.SelectorEventLoop(_Selector(self))
         asyncio.events.Handle._run = _timed(self)  # type: ignore[method-assign, assignment]
         return loop
@@ -166,7 +169,7 @@ _run = asyncio.events.Handle._run
 
 def _timed(probe: Probe) -> Callable[[asyncio.Handle], None]:
     def run(handle: asyncio.Handle) -> None:
-        if not probe.on:
+        if not probe.on or threading.get_ident() != probe.thread:  # others have loops as well
             _run(handle)
             return
         wall, cpu = time.perf_counter(), time.thread_time()

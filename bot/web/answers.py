@@ -5,6 +5,7 @@ Refuses to know the routes.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from fastapi import FastAPI, Request
@@ -14,9 +15,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from bot.domain.errors import TransientError
-from bot.web.encode import encode
+from bot.web.encode import Plain, encode, plain
 
 SAFE_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+PART = 50  # rows that are walked without a look at the sockets: 1 ms
 CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -43,6 +45,21 @@ class Json(Response):
         self, content: object, status_code: int = 200, headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(encode(content), status_code, {**SAFE_HEADERS, **(headers or {})})
+
+
+async def in_turns(content: Mapping[str, object]) -> Mapping[str, object]:
+    """The same answer with its long lists walked a part at a time: 500 rows take 10 ms."""
+    walked: dict[str, object] = {}
+    for name, value in content.items():
+        if not isinstance(value, list | tuple):
+            walked[name] = value
+            continue
+        rows: list[object] = []
+        for start in range(0, len(value), PART):
+            rows += [plain(row, name) for row in value[start : start + PART]]
+            await asyncio.sleep(0)
+        walked[name] = Plain(rows)
+    return walked
 
 
 def refusal(

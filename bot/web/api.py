@@ -16,7 +16,7 @@ from starlette.responses import Response
 from bot.domain.types import Ms, Symbol, Timeframe
 from bot.runtime.lean import missing
 from bot.web.access import Guard, WebOptions
-from bot.web.answers import SAFE_HEADERS, Json, Refusal, add_error_handlers, refusal
+from bot.web.answers import SAFE_HEADERS, Json, Refusal, add_error_handlers, in_turns, refusal
 from bot.web.control_routes import add_controls
 from bot.web.events import EventStreams
 from bot.web.exposition import expose
@@ -132,7 +132,8 @@ def _add_traces(app: FastAPI, view: StatusView, kept: LastGood, access: list[Any
     @app.get("/traces", response_class=Json, dependencies=access)
     async def traces(limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Response:
         """The latest decisions, newest first."""
-        return Json(await kept.answer(("traces", limit), named("traces", view.traces(limit))))
+        found = await kept.answer(("traces", limit), named("traces", view.traces(limit)))
+        return Json(await in_turns(found))
 
     @app.get("/traces/funnel", response_class=Json, dependencies=access)
     async def funnel(since: datetime | None = None) -> Response:
