@@ -5,6 +5,7 @@ Owns when Keel may open; exits never ask here.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -44,8 +45,12 @@ from bot.ports import Changes, Clock
 log = structlog.get_logger(__name__)
 
 KEPT_EVENTS = 50
+KEPT_CAUSES = 20  # of a state; beyond that one more says nothing new
 PEAK_STEP = Decimal("0.001")  # of the peak: less is not worth a row between two heartbeats
 BY_BREAKER = "breaker "  # how the reason of a state begins that a breaker brought about
+
+
+_Cause = tuple[TradingState, str]
 
 
 class Safety:
@@ -68,6 +73,7 @@ class Safety:
         self.readings = Readings()
         self.state = TradingState.ACTIVE
         self.why = ""
+        self._causes: tuple[_Cause, ...] = ()  # oldest first; none: ACTIVE
         self.book = BreakerBook()
         self.blocks = Blocks(clock, facts)
         self.events: deque[BreakerEvent] = deque(maxlen=KEPT_EVENTS)
@@ -79,6 +85,7 @@ class Safety:
         if isinstance(trading, Mapping):
             self.state = TradingState(str(trading["state"]))
             self.why = str(trading["why"])
+            self._causes = _causes_of(trading)
         breakers = state.get("breakers")
         if isinstance(breakers, Mapping):
             self.book = book_from_mapping(breakers)
@@ -91,7 +98,11 @@ class Safety:
         """The state rows as they stand."""
         self._written_peak = self.book.peak
         return {
-            "trading": {"state": self.state.value, "why": self.why},
+            "trading": {
+                "state": self.state.value,
+                "why": self.why,
+                "causes": [[state.value, why] for state, why in self._causes],
+            },
             "breakers": book_to_mapping(self.book),
         }
 
@@ -111,15 +122,28 @@ class Safety:
 
     def set_state(self, state: TradingState, why: str) -> None:
         """Change what the desk may do, as a person wishes; said once, durable."""
-        if self._turn(state, why):
-            self.save()
+        if state is self.state:
+            return
+        self._turn(() if state is TradingState.ACTIVE else ((state, why),))
+        self.save()
 
     def tighten(self, state: TradingState, why: str) -> None:
-        """Change it as Keel itself must: never to a looser state."""
-        self.set_state(tightened(self.state, state), why)
+        """Change it as Keel itself must: never to a looser state, and every cause is kept."""
+        if self._add(state, why):
+            self.save()
 
-    def _turn(self, state: TradingState, why: str) -> bool:
-        if state is self.state:
+    def _add(self, state: TradingState, why: str) -> bool:
+        """Another cause beside those that stand; the same with other figures is no news."""
+        known = any((state, _words(why)) == (other, _words(text)) for other, text in self._causes)
+        full = len(self._causes) >= KEPT_CAUSES and tightened(self.state, state) is self.state
+        return not (known or full) and self._turn((*self._causes, (state, why)))
+
+    def _turn(self, causes: tuple[_Cause, ...]) -> bool:
+        state, why = TradingState.ACTIVE, "; ".join(text for _, text in causes)
+        for wished, _ in causes:
+            state = tightened(state, wished)
+        self._causes = causes
+        if (state, why) == (self.state, self.why):
             return False
         log.warning("trading_state", before=self.state.value, now=state.value, why=why)
         self.state, self.why = state, why
@@ -177,7 +201,7 @@ class Safety:
         self._fold(observe_trade(self.book, trade, self._limits))
         if trade.exit_reason is ExitReason.LIQUIDATION:
             why = f"{trade.symbol} was liquidated: its stop did not come first"
-            self._turn(tightened(self.state, TradingState.REDUCE_ONLY), why)
+            self._add(TradingState.REDUCE_ONLY, why)
 
     def world(self, seen: Readings) -> None:
         """Let the breakers see how feed, venue and market behave."""
@@ -190,10 +214,10 @@ class Safety:
         self.book = transferred(self.book, usd)
 
     def reset(self, code: BreakerCode) -> None:
-        """Close a breaker by hand; a state that it brought about goes with it."""
+        """Close a breaker by hand; what it did to the state goes with it, other causes stay."""
         self._fold(reset(self.book, code, self._now()))
-        if self.state is TradingState.REDUCE_ONLY and self.why.startswith(BY_BREAKER + code.value):
-            self._turn(TradingState.ACTIVE, "")
+        cause = BY_BREAKER + code.value
+        self._turn(tuple(each for each in self._causes if not each[1].startswith(cause)))
         self.save()
 
     def open_now(self) -> tuple[OpenBreaker, ...]:
@@ -277,4 +301,18 @@ class Safety:
         self.openings += 1
         if event.event_type == BreakerCode.DRAWDOWN:
             why = f"{BY_BREAKER}{event.event_type}: reset by hand only"
-            self._turn(tightened(self.state, TradingState.REDUCE_ONLY), why)
+            self._add(TradingState.REDUCE_ONLY, why)
+
+
+def _causes_of(stored: Mapping[object, object]) -> tuple[_Cause, ...]:
+    """What the journal remembers; a row from before causes were kept has one."""
+    listed = stored.get("causes")
+    if isinstance(listed, list):
+        return tuple((TradingState(str(state)), str(why)) for state, why in listed)
+    state = TradingState(str(stored["state"]))
+    return () if state is TradingState.ACTIVE else ((state, str(stored["why"])),)
+
+
+def _words(why: str) -> str:
+    """A cause without its figures, which are others each second."""
+    return re.sub(r"[0-9.]+", "#", why)

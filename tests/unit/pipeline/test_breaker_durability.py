@@ -190,3 +190,41 @@ async def test_the_first_balance_is_no_loss() -> None:
     safety.begin(D(400))
     safety.equity(D(400))
     assert held(made) == ()
+
+
+async def test_every_cause_of_a_state_stands_until_its_own_end() -> None:
+    """Drawdown, then a liquidation: lifting the one leaves the other, also after a restart."""
+    made = kit()
+    safety = made.books.safety
+    for equity in (1_000, 400):
+        safety.equity(D(equity))
+    safety.trade_closed(replace(lost(START), exit_reason=ExitReason.LIQUIDATION))
+    assert "drawdown" in safety.why and "liquidated" in safety.why
+    safety.save()
+    await made.rows.step()
+    again = kit().books.safety
+    again.recover((await made.journal.recover()).state)
+    for one in (safety, again):
+        one.reset(BreakerCode.DRAWDOWN)
+        assert one.state is TradingState.REDUCE_ONLY
+        assert "drawdown" not in one.why and "liquidated" in one.why
+        one.set_state(TradingState.ACTIVE, "")
+        assert (one.state, one.why) == (TradingState.ACTIVE, "")
+    row = {"trading": {"state": "REDUCE_ONLY", "why": "breaker drawdown: reset by hand only"}}
+    again.recover(row)  # as it was written before causes were kept
+    again.reset(BreakerCode.DRAWDOWN)
+    assert again.state is TradingState.ACTIVE
+
+
+def test_the_same_cause_with_other_figures_is_no_news() -> None:
+    """Naked for 11 s, then for 12 s: said once; and a halt beside it is the stricter one."""
+    made = kit()
+    safety = made.books.safety
+    for seconds in range(11, 20):
+        safety.tighten(TradingState.REDUCE_ONLY, f"ETH: no stop after {seconds} s")
+    assert safety.why == "ETH: no stop after 11 s"
+    safety.tighten(TradingState.HALTED, "the books do not agree")
+    safety.tighten(TradingState.REDUCE_ONLY, "later, and looser")
+    assert safety.state is TradingState.HALTED
+    assert safety.why.endswith("the books do not agree; later, and looser")
+    assert [fact.name for fact in made.told] == ["trading_state"] * 3

@@ -33,7 +33,8 @@ async def test_a_change_of_state_is_told_once_and_durable() -> None:
     await made.rows.step()
     (row,) = made.journal.written
     assert row.state is not None
-    assert row.state["trading"] == {"state": "HALTED", "why": "by hand"}
+    causes = [["HALTED", "by hand"]]
+    assert row.state["trading"] == {"state": "HALTED", "why": "by hand", "causes": causes}
 
 
 async def test_a_breaker_stops_entries_and_outlives_the_process() -> None:
