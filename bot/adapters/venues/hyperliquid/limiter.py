@@ -93,6 +93,7 @@ class WeightLimiter:
 
     async def acquire(self, weight: int, priority: Priority) -> None:
         """Return when `weight` may be spent, and count it as spent. Raises Shed."""
+        self._forget()
         if priority is Priority.POLLING and self._clock.now() < self._penalty_until:
             raise self._shed("the venue asked us to slow down", priority)
         ticket = self._enqueue(weight, priority)
@@ -111,6 +112,7 @@ class WeightLimiter:
 
     def penalise(self) -> None:
         """The venue said 429: everything waits, polling is shed, exits barely wait."""
+        self._forget()
         now = self._clock.now()
         if now < self._penalty_until:
             return  # answers of one burst are one penalty
@@ -156,11 +158,11 @@ class WeightLimiter:
 
     def _free_at(self, ticket: _Ticket) -> Ms:
         """The market time at which this ticket fits, if nothing else is spent."""
+        self._forget()
         start = self._penalty_until
         if ticket.priority is Priority.EXIT:
             start = min(start, Ms(self._penalty_from + EXIT_PENALTY_MS))
         start = max(start, self._clock.now())
-        self._forget()
         excess = self._total + ticket.weight - int(self._limit * _SHARE[ticket.priority])
         for at, weight in self._spent:
             if excess <= 0:
@@ -170,7 +172,19 @@ class WeightLimiter:
         return start
 
     def _forget(self) -> None:
-        horizon = self._clock.now() - WINDOW_MS
+        """Let go of what is older than the window, or lies ahead: the clock was set back.
+
+        Time that has not come yet would bind the weight, and a pause, until it comes.
+        """
+        now = self._clock.now()
+        if self._spent and self._spent[-1][0] > now:
+            log.warning("clock_set_back", by_ms=self._spent[-1][0] - now)
+            # At worst they were spent just now; never more than the venue has counted.
+            self._spent = deque((min(at, now), weight) for at, weight in self._spent)
+        if self._penalty_from > now:
+            length = self._penalty_until - self._penalty_from
+            self._penalty_from, self._penalty_until = now, Ms(now + length)
+        horizon = now - WINDOW_MS
         while self._spent and self._spent[0][0] <= horizon:
             self._total -= self._spent.popleft()[1]
 

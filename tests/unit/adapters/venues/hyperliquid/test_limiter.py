@@ -188,3 +188,32 @@ def test_weights_are_those_of_the_docs() -> None:
     assert answer_weight("meta", {}) == answer_weight("meta", [0] * 99) == 0
     assert action_weight(1) == 1
     assert action_weight(40) == 2
+
+
+class SetClock(ManualClock):
+    """Its time can be set back, as a machine's wall clock can."""
+
+    back_ms = 0
+
+    def now(self) -> Ms:
+        return Ms(super().now() - self.back_ms)
+
+
+async def test_a_clock_that_is_set_back_binds_nothing_for_longer_than_a_window() -> None:
+    """Weight spent, and a pause begun, in an hour that comes again: both end as ever."""
+    clock = SetClock(START)
+    limiter = WeightLimiter(clock, 1000, Random(1))
+    await limiter.acquire(1000, Priority.EXIT)
+    limiter.penalise()
+    clock.back_ms = 3_600_000
+    assert limiter.used == 1000, "the venue still counts it"
+    task = asyncio.ensure_future(limiter.acquire(20, Priority.ACCOUNT))
+    for _ in range(WINDOW_MS // 1000 + 1):
+        assert not task.done()
+        clock.advance(1000)
+        for _ in range(4):
+            await asyncio.sleep(0)
+        if task.done():
+            break
+    await asyncio.wait_for(task, 1)
+    assert limiter.used == 20
