@@ -31,6 +31,8 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     500: {"model": Refusal, "description": "The answer could not be made"},
     503: {"model": Refusal, "description": "Not available now"},
 }
+LAST_MS = 253_402_300_799_000  # 9999-12-31T23:59:59Z
+TEXT = r"^[^\x00]+$"  # PostgreSQL's texts hold no NUL
 METRICS_200 = {"description": "JSON or exposition format", "content": {"text/plain": {}}}
 EVENTS_200 = {"description": "An endless stream", "content": {"text/event-stream": {}}}
 UNKNOWN_SYMBOL: dict[int | str, dict[str, Any]] = {
@@ -144,7 +146,7 @@ def _add_traces(app: FastAPI, view: StatusView, kept: LastGood, access: list[Any
     @app.get("/traces/report", response_class=Json, dependencies=access)
     async def report(
         since: datetime | None = None,
-        symbol: Annotated[str | None, Query(max_length=20)] = None,
+        symbol: Annotated[str | None, Query(max_length=20, pattern=TEXT)] = None,
     ) -> Response:
         """Latency by stage, errors, strategies, the funnel with its top reasons, advice."""
         start = None if since is None else to_ms(since)
@@ -157,7 +159,7 @@ def _add_traces(app: FastAPI, view: StatusView, kept: LastGood, access: list[Any
         dependencies=access,
         responses={404: {"model": Refusal, "description": "No such trace"}},
     )
-    async def trace(trace_id: Annotated[str, Path(max_length=80)]) -> Response:
+    async def trace(trace_id: Annotated[str, Path(max_length=80, pattern=TEXT)]) -> Response:
         """One decision in full."""
         found = await view.trace(trace_id)
         if found is None:
@@ -194,7 +196,7 @@ def _add_charts(app: FastAPI, view: StatusView, kept: LastGood, access: list[Any
 
     @app.get("/candles", response_class=Json, dependencies=access, responses=UNKNOWN_SYMBOL)
     async def candles(
-        symbol: Annotated[str, Query(min_length=1, max_length=40)],
+        symbol: Annotated[str, Query(max_length=40, pattern=TEXT)],
         timeframe: Timeframe = Timeframe.M5,
         limit: Annotated[int, Query(ge=1, le=500)] = 200,
     ) -> Response:
@@ -273,9 +275,9 @@ async def known(found: Awaitable[Mapping[str, object] | None]) -> Mapping[str, o
 
 
 def to_ms(moment: datetime) -> Ms:
-    """A time without a zone is UTC."""
+    """A time without a zone is UTC; nothing is older than 1970, nor younger than the year 9999."""
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return Ms(int(aware.timestamp() * 1000))
+    return Ms(min(max(0, int(aware.timestamp() * 1000)), LAST_MS))
 
 
 def wants_exposition(accept: str) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
+import subprocess
 from decimal import Decimal
 
 import pytest
@@ -50,6 +53,22 @@ async def test_a_running_keel_exposes_rates_as_ratios_and_its_latency() -> None:
     assert found["keel_queue_money_rows"] == 0
     ratios = {name: value for name, value in found.items() if name.endswith("_ratio")}
     assert [name for name, value in ratios.items() if not 0 <= value <= 1] == []
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool on this machine")
+async def test_promtool_finds_nothing_to_say_of_a_running_keels_metrics() -> None:
+    """`promtool check metrics`, with a model, breakers, trades and calls among the figures."""
+    made, _, _, clock = parts()
+    made.books.trades.extend(FOUR_OF_SEVEN)
+    view = view_of(made)
+    made.facts.tell("cycle_done", clock.now(), machine_s=0.25)
+    made.models.purse.note(Attempt(TraceId("T"), "gpt", 1, ANSWERED, clock.wall(), latency_ms=80.0))
+    body, _ = expose(view.metrics(), "text/plain")
+    command = ["promtool", "check", "metrics"]
+    checked = await asyncio.to_thread(
+        lambda: subprocess.run(command, input=body, capture_output=True, check=False)
+    )
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
 
 
 def test_the_course_is_that_of_the_last_trades() -> None:
