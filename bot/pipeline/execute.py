@@ -99,7 +99,9 @@ class Execution(Leaving):
         )
         entry = self._books.orders[intent.cloid]
         if entry.status is OrderStatus.REJECTED:
-            return self._not_sent(intent, entry.reason or "rejected")
+            # The stream may have come first, and has a code where the answer has words.
+            words = next((ack.error for ack in acks if ack.cloid == entry.cloid), "")
+            return self._not_sent(intent, words or entry.reason or "rejected")
         if entry.filled < entry.quantity:
             self._rest_gone(intent)
         return Reason.EXECUTED if entry.filled > 0 else Reason.NO_FILL

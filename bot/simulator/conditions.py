@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from bot.domain.instrument import Instrument
-from bot.simulator.errors import Error, Refused
+from bot.simulator.errors import Denial, Error, Refused, denial
 
 USUAL = Decimal(1)
 
@@ -39,6 +39,7 @@ class Conditions:
     post_only: bool = False
     halted: set[str] = field(default_factory=set)
     delisted: set[str] = field(default_factory=set)
+    capped: set[str] = field(default_factory=set)  # at the cap of open interest
     depth: dict[str, Decimal] = field(default_factory=dict)
     funding: dict[str, Decimal] = field(default_factory=dict)  # hourly rate
     skew_ms: int = 0  # what the venue's clock says too much
@@ -54,3 +55,9 @@ class Conditions:
                 raise Refused(Error.HALTED, asset=spec.market.asset_id)
             if spec.coin in self.delisted and not spec.reduce_only:
                 raise Refused(Error.DELISTED, asset=spec.market.asset_id)
+
+    def judge_one(self, spec: Wish) -> Denial | None:
+        """Why this one order is refused now."""
+        if spec.coin in self.capped and not spec.reduce_only:
+            return denial(Error.OPEN_INTEREST)
+        return None

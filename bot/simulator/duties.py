@@ -107,10 +107,10 @@ class Duties:
         if equity < needed:
             self._liquidate(account, held_cross, backstop=equity < needed * BACKSTOP_SHARE)
 
-    def liquidate(self, account: AccountState, held: Holding) -> None:
+    def liquidate(self, account: AccountState, held: Holding, *, backstop: bool = False) -> None:
         """Liquidate one position, or all of cross margin, whatever its margin."""
         doomed = [held] if held.isolated else margining.cross(account)
-        self._liquidate(account, doomed, backstop=False)
+        self._liquidate(account, doomed, backstop=backstop)
 
     def _liquidate(self, account: AccountState, doomed: list[Holding], *, backstop: bool) -> None:
         """One round: orders are cancelled, then positions go, the largest first."""

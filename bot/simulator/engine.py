@@ -192,6 +192,7 @@ class Engine:
         """Judge, match and rest one order; the answer and the order, if one came to be."""
         refused = (
             rules.judge_form(spec)
+            or self.world.conditions.judge_one(spec)
             or rules.judge_account(self.prices, account, spec)
             or rules.judge_trigger(spec, self.prices.mark(spec.coin), None)
             or self._judge_book(account, spec)

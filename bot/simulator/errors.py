@@ -76,6 +76,12 @@ class Error(Enum):
     NO_LIQUIDITY = Saying(
         "No liquidity available for market order.", _O, _DOCS, "marketOrderNoLiquidityRejected"
     )
+    OPEN_INTEREST = Saying(
+        "Order would increase open interest while open interest is capped",
+        _O,
+        _DOCS,
+        "positionIncreaseAtOpenInterestCapRejected",
+    )
     TPSL = Saying("Invalid TP/SL price.", _O, _DOCS, "badTriggerPxRejected")
     TOO_MANY_ORDERS = Saying("Too many open orders", _O, _PROGRAM, "tooManyOpenOrdersRejected")
     GONE = Saying("Order was never placed, already canceled, or filled.", _O, _DOCS)

@@ -140,11 +140,33 @@ async def test_a_thin_book_is_asked_in_steps_and_again(tmp_path: Path) -> None:
         await half.in_order()
 
 
-async def test_a_liquidation_is_told_as_one_and_leaves_nothing_behind(tmp_path: Path) -> None:
+async def test_at_the_cap_of_open_interest_nothing_is_opened_and_exits_pass(
+    tmp_path: Path,
+) -> None:
+    """The market is left alone for a while; what is open there closes."""
+    async with acting(tmp_path) as half:
+        await half.enter()
+        half.faults({"kind": "open_interest_cap", "for_s": 60})
+        assert await half.enter(SOL) is Reason.VENUE_REJECTED
+        kinds = [block.kind for block in half.books.safety.blocks.of(SOL)]
+        assert kinds == [BlockKind.MARKET_SHUT]
+        half.desk.close(ETH, ExitReason.MANUAL)
+        await half.play(5)
+        assert half.books.positions == {}
+        await half.play(120)
+        assert not half.books.safety.blocked
+        assert await half.enter(SOL) is Reason.EXECUTED
+        await half.in_order()
+
+
+@pytest.mark.parametrize("method", ["market", "backstop"])
+async def test_a_liquidation_is_told_as_one_and_leaves_nothing_behind(
+    tmp_path: Path, method: str
+) -> None:
     """A fill of no order of ours: booked, its reason named, entries stopped."""
     async with acting(tmp_path) as half:
         await half.enter()
-        half.faults({"kind": "liquidate", "coin": "ETH"})
+        half.faults({"kind": "liquidate", "coin": "ETH", "method": method})
         await half.play(20)
         assert half.books.positions == {}
         assert half.books.trades[-1].exit_reason is ExitReason.LIQUIDATION

@@ -61,6 +61,8 @@ class Events:
                 conditions.post_only = True
             case FaultKind.HALT:
                 conditions.halted |= {*coins}
+            case FaultKind.OPEN_INTEREST_CAP:
+                conditions.capped |= {*coins}
             case FaultKind.THIN_BOOK:
                 conditions.depth |= dict.fromkeys(coins, Decimal(str(fault.real("depth"))))
                 prices.forget_books()
@@ -90,6 +92,8 @@ class Events:
                 conditions.post_only = False
             case FaultKind.HALT:
                 conditions.halted -= {*coins}
+            case FaultKind.OPEN_INTEREST_CAP:
+                conditions.capped -= {*coins}
             case FaultKind.THIN_BOOK:
                 for coin in coins:
                     conditions.depth.pop(coin, None)
@@ -161,7 +165,7 @@ class Events:
         """Do it; False while there is nothing that it could hit."""
         match fault.kind:
             case FaultKind.LIQUIDATE:
-                return self._liquidate(fault.coin)
+                return self._liquidate(fault.coin, fault.text("method"))
             case FaultKind.DELEVERAGE:
                 return self._deleverage(fault.coin, Decimal(str(fault.real("fraction"))))
             case FaultKind.ACCOUNT_MODE:
@@ -189,10 +193,10 @@ class Events:
             if coin in ("", held)
         ]
 
-    def _liquidate(self, coin: str) -> bool:
+    def _liquidate(self, coin: str, method: str) -> bool:
         found = self._held(coin)
         for account, name in found[:1]:
-            self._duties.liquidate(account, account.holdings[name])
+            self._duties.liquidate(account, account.holdings[name], backstop=method == "backstop")
         return bool(found)
 
     def _deleverage(self, coin: str, fraction: Decimal) -> bool:

@@ -56,6 +56,7 @@ class FaultKind(StrEnum):
     FUNDING_SPIKE = "funding_spike"
     CLOCK_SKEW = "clock_skew"
     DELIST = "delist"
+    OPEN_INTEREST_CAP = "open_interest_cap"
     LEAVE_TRIGGERS = "leave_triggers"
     # at one moment
     CUT_SOCKETS = "cut_sockets"
@@ -98,6 +99,7 @@ OF_A_WHILE = (
     _F.THIN_BOOK,
     _F.FUNDING_SPIKE,
     _F.CLOCK_SKEW,
+    _F.OPEN_INTEREST_CAP,
     _F.DELIST,
     _F.LEAVE_TRIGGERS,
 )
@@ -145,9 +147,10 @@ WORDS: dict[FaultKind, dict[str, Word]] = {
     _F.FUNDING_SPIKE: _EVERY | _WHILE | {"hourly": Word(0.04, -0.04, 0.04)},
     _F.CLOCK_SKEW: _EVERY | _WHILE | {"skew_ms": Word(5_000, -86_400_000, 86_400_000)},
     _F.LEAVE_TRIGGERS: _EVERY | _WHILE,
+    _F.OPEN_INTEREST_CAP: _EVERY | _WHILE,
     _F.DELIST: _EVERY | _WHILE | {"settle": Word(False)},
     _F.CUT_SOCKETS: _EVERY,
-    _F.LIQUIDATE: _EVERY,
+    _F.LIQUIDATE: _EVERY | {"method": Word("market", choices=("market", "backstop"))},
     _F.DELEVERAGE: _EVERY | {"fraction": Word(1.0, 0, 1)},
     _F.ACCOUNT_MODE: _EVERY
     | {"mode": Word("unifiedAccount", choices=("disabled", "unifiedAccount", "portfolioMargin"))},

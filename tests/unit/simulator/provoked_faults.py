@@ -25,3 +25,10 @@ def at_a_bad_time(error: Error, fault: str, parts: dict[str, object] | None = No
 at_a_bad_time(Error.POST_ONLY_WINDOW, "post_only")
 at_a_bad_time(Error.HALTED, "halt", {"asset": ETH})
 at_a_bad_time(Error.DELISTED, "delist", {"asset": ETH})
+
+
+@case(Error.OPEN_INTEREST)
+async def at_the_cap(client: Online) -> str:
+    client.exchange._faults.install(plan_of({"fault": [{"kind": "open_interest_cap"}]}))
+    [reply] = await client.place(limit(ETH, "1", "3100", "Ioc"))
+    return str(reply["error"])
