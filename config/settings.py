@@ -98,7 +98,8 @@ class Loaded:
 
     settings: Settings
     warnings: tuple[str, ...]
-    again: Callable[[], Loaded]  # from the same layers, as they are then
+    # From the same layers, as they are then.
+    again: Callable[[], Loaded] = field(compare=False, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)  # as given, used or not
 
 
