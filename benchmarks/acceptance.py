@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice
 from pathlib import Path
 from types import FrameType
 
@@ -21,14 +22,14 @@ from tests.daemon import ROOT, Daemon, kill_all
 from tests.scenarios.candles import judge, play
 from tests.scenarios.crashes import run_chain
 from tests.scenarios.demo import first_trade
-from tests.scenarios.kills import Moment, kill_run
+from tests.scenarios.kills import BUSY, Moment, kill_run
 
 CANDLES = ROOT / ".." / "shared" / "data" / "candles"
 FILES = ("XRP-PERP-5m-2021", "BTC-USD-5m-2023a", "BTC-PERP-1m-2022-01a")
 FILE_LIMIT_S = 1_800.0
 LEAST_TRADES = 5
 SEEDS, SEEDS_NEEDED = 20, 19
-KILLS = 10
+KILL_CHAINS, KILLS_EACH, KILL_SPEED = 30, 10, 300
 CHAINS, CRASHES = 40, 25
 
 Run = Callable[[Path], str]
@@ -69,7 +70,8 @@ def _runs(kind: str) -> tuple[dict[str, Run], int, int]:
         case "crashes":
             return {str(n): _chain(n) for n in range(1, CHAINS + 1)}, CHAINS, 2
         case _:
-            return {str(n): _kill(n) for n in range(1, KILLS + 1)}, KILLS, 1
+            runs = {str(n): _kill(n) for n in range(1, KILL_CHAINS + 1)}
+            return runs, KILL_CHAINS, 3
 
 
 def _told(name: str, run: Run) -> bool:
@@ -117,9 +119,9 @@ def _file(name: str) -> Run:
 
 def _kill(seed: int) -> Run:
     def run(folder: Path) -> str:
-        moments = tuple(Moment)
-        turn = seed % len(moments)
-        return str(kill_run(folder, seed, moments[turn:] + moments[:turn]))
+        """Every third chain beside a venue that misbehaves."""
+        moments = tuple(islice(cycle(Moment), seed, seed + KILLS_EACH))
+        return str(kill_run(folder, seed, moments, KILL_SPEED, BUSY, faults=seed % 3 == 0))
 
     return run
 
@@ -128,10 +130,7 @@ def _chain(seed: int) -> Run:
     def run(folder: Path) -> str:
         done = run_chain(folder, seed, CRASHES)
         assert not done.problems, "; ".join(done.problems)
-        return (
-            f"{done.crashes} crashes, {done.holding} with a position, {done.entries} entries, "
-            f"{done.closed} trades closed, longest without a stop {done.longest_naked_s:.1f} s"
-        )
+        return str(done)
 
     return run
 

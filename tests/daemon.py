@@ -264,3 +264,11 @@ class Simulator(Process):
 
         wait_for(answers, START_LIMIT_S, "the simulator answers")
         return self
+
+    def misbehave(self, faults: Sequence[Mapping[str, object]], seed: int = 0) -> None:
+        """Give it a fault script in place of the one before; an empty one ends them."""
+        script = json.dumps({"seed": seed, "fault": list(faults)})
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_LIMIT_S)) as line:
+            line.request("POST", "/simulator/faults", script)
+            answer = line.getresponse()
+            assert answer.status == 200, answer.read()

@@ -6,10 +6,11 @@ of how the daemon recovers.
 
 from __future__ import annotations
 
+import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import product
@@ -24,18 +25,18 @@ from tests.books import (
     differences,
     ends_of_trades,
     memory_differences,
-    read_ledger,
     reading,
-    unguarded,
     venue_orders,
 )
 from tests.daemon import START_LIMIT_S, Daemon, Simulator, settled_to_none, wait_for
+from tests.scenarios.nakedness import Span, longest_s, market_now, naked_moments
 
 NAKED_LIMIT_S = 10.0  # the longest a position may be without a stop after a restart
 MOMENT_LIMIT_S = 90.0
 CALM_LIMIT_S = 60.0  # an order in doubt is settled 13 s after it was signed, at the next look
 EQUAL_LIMIT_S = 20.0
 LOOK_S = 0.1
+END = 2**53  # of time: after the last life nothing is judged
 MINUTE_MS = 60_000
 TRACES_A_BAR = 40  # each look at a bar takes a number
 ATTEMPTS = 4
@@ -52,6 +53,19 @@ BUSY: Mapping[str, object] = {
 }
 
 
+# What a venue does to orders and to what it tells of them. Entries that fill in part have no
+# stop until Keel has placed one.
+FAULTS: tuple[Mapping[str, object], ...] = (
+    {"kind": "partial_entry", "times": 0, "rate": 0.4, "fraction": 0.5},
+    {"kind": "gateway", "on": "order", "executed": True, "times": 0, "rate": 0.08},
+    {"kind": "gateway", "on": "stop", "times": 0, "rate": 0.1},
+    {"kind": "timeout", "on": "order", "lands": "later", "after": 4, "hold_s": 0.5},
+    {"kind": "reset", "on": "order", "times": 0, "rate": 0.05},
+    {"kind": "drop", "times": 0, "rate": 0.1},
+    {"kind": "duplicate", "times": 0, "rate": 0.1},
+)
+
+
 class Moment(StrEnum):
     """When the daemon is killed."""
 
@@ -61,33 +75,12 @@ class Moment(StrEnum):
     ANY = "any"
 
 
-@dataclass(slots=True)
-class Watch:
-    """How long each coin has been without a stop since the last restart."""
-
-    ledger: Path
-    since: dict[str, float] = field(default_factory=dict)
-    longest_s: float = 0.0
-
-    def restart(self) -> None:
-        """Forget what was before: the time counts from the restart."""
-        self.since.clear()
-
-    def look(self) -> None:
-        """Look once. Raises AssertionError when a position was naked for too long."""
-        now = time.monotonic()
-        naked = unguarded(self.ledger)
-        self.since = {coin: self.since.get(coin, now) for coin in naked}
-        for coin, since in self.since.items():
-            self.longest_s = max(self.longest_s, now - since)
-            assert now - since <= NAKED_LIMIT_S, f"{coin} without a stop for {now - since:.1f} s"
-
-
 @dataclass(frozen=True, slots=True)
 class KillRun:
     """What came of one seed."""
 
     kills: tuple[str, ...]
+    naked: int  # moments in which a position had no stop at the venue
     longest_naked_s: float
     orders: int
     closed_trades: int
@@ -95,9 +88,9 @@ class KillRun:
 
     def __str__(self) -> str:
         return (
-            f"killed {', '.join(self.kills)}; {self.orders} orders at the venue, "
-            f"{self.closed_trades} trades closed, "
-            f"{self.untraced} without a trace, longest without a stop {self.longest_naked_s:.1f} s"
+            f"{len(self.kills)} kills ({', '.join(self.kills)}), {self.orders} orders, "
+            f"{self.closed_trades} trades closed ({self.untraced} without a trace), "
+            f"{self.naked} times without a stop, the longest {self.longest_naked_s:.1f} s"
         )
 
 
@@ -107,28 +100,52 @@ def kill_run(
     moments: Sequence[Moment],
     speed: float = 60,
     settings: Mapping[str, object] = MappingProxyType({}),
+    *,
+    faults: bool = False,
 ) -> KillRun:
-    """Run, kill at each moment, start again; judge. Raises AssertionError."""
+    """Run, kill at each moment, start again; judge. Raises AssertionError.
+
+    `faults`: whether the venue misbehaves, until the last start.
+    """
     random = Random(seed)
     with Simulator(folder / "venue", seed, speed) as venue:
         venue.answering()
-        watch = Watch(venue.ledger)
+        if faults:
+            venue.misbehave(FAULTS, seed)
         killed: list[str] = []
+        away: list[Span] = []  # no daemon ran
         for moment in moments:
             with _daemon(folder, venue, seed, settings) as daemon:
-                _settle(daemon, watch)
-                _await_moment(moment, daemon, venue, watch, random, speed)
+                _restarted(away, venue)
+                _settle(daemon)
+                _await_moment(moment, daemon, venue, random, speed)
                 daemon.kill()
-                held = len(_positions(venue.ledger))
-                killed.append(f"{moment.value} ({held} held)")
+                away.append((market_now(venue.ledger), 0))
+                killed.append(f"{moment.value} {_held(venue.ledger)} held")
+        venue.misbehave(())
         with _daemon(folder, venue, seed, settings) as daemon:
-            closed = _recover(daemon, venue, watch)
+            _restarted(away, venue)
+            closed = _recover(daemon, venue)
             assert daemon.terminate() == 0, daemon.output()
+            away.append((market_now(venue.ledger), END))
         one_order_an_intent(venue_orders(venue.ledger))
-        untraced = _true_traces(daemon.books)
+        moments_naked = naked_moments(venue.ledger)
+        longest = longest_s(moments_naked, away, speed)
+        assert longest <= NAKED_LIMIT_S, f"a position without a stop for {longest:.1f} s"
         return KillRun(
-            tuple(killed), watch.longest_s, len(venue_orders(venue.ledger)), closed, untraced
+            kills=tuple(killed),
+            naked=len(moments_naked),
+            longest_naked_s=longest,
+            orders=len(venue_orders(venue.ledger)),
+            closed_trades=closed,
+            untraced=_true_traces(daemon.books),
         )
+
+
+def _restarted(away: list[Span], venue: Simulator) -> None:
+    """The time without a daemon ends: from here on a position must not be naked for long."""
+    if away:
+        away[-1] = (away[-1][0], market_now(venue.ledger))
 
 
 def _daemon(folder: Path, venue: Simulator, seed: int, settings: Mapping[str, object]) -> Daemon:
@@ -136,64 +153,51 @@ def _daemon(folder: Path, venue: Simulator, seed: int, settings: Mapping[str, ob
     return Daemon(folder, settings={**settings, **wired})
 
 
-def _settle(daemon: Daemon, watch: Watch) -> None:
-    """Wait until it runs; a naked position counts from the start of the process on."""
-    watch.restart()
+def _settle(daemon: Daemon) -> None:
+    """Wait until it runs."""
     end = time.monotonic() + START_LIMIT_S
     while daemon.get("/ready")[0] != 200:
         assert daemon.alive, f"the daemon ended: {daemon.output()}"
         assert time.monotonic() < end, f"not ready within {START_LIMIT_S:g} s"
-        watch.look()
         time.sleep(LOOK_S)
 
 
 def _await_moment(
-    moment: Moment,
-    daemon: Daemon,
-    venue: Simulator,
-    watch: Watch,
-    random: Random,
-    speed: float,
+    moment: Moment, daemon: Daemon, venue: Simulator, random: Random, speed: float
 ) -> None:
     match moment:
         case Moment.WRITTEN:
-            _until_more(lambda: _count(daemon.books, "orders"), watch)
+            _until_more(daemon.books, ORDERS)
             time.sleep(random.choice((0.0, 0.002, 0.005)))
         case Moment.SENT:
-            _until_more(lambda: _count(venue.ledger, "orders"), watch)
+            _until_more(venue.ledger, ORDERS)
             time.sleep(random.choice((0.0, 0.0, 0.003)))
         case Moment.HELD:
-            _until_more(lambda: len(_positions(venue.ledger)), watch)
+            _until_more(venue.ledger, HELD)
             time.sleep(random.uniform(0.0, 1.0))
         case Moment.ANY:
-            end = time.monotonic() + random.uniform(120.0, 1_200.0) / speed
-            while time.monotonic() < end:
-                watch.look()
-                time.sleep(LOOK_S)
+            time.sleep(random.uniform(120.0, 1_200.0) / speed)
 
 
-def _until_more(count: Callable[[], int], watch: Watch) -> None:
-    """Return within a millisecond or so of the moment at which `count` grows."""
-    before, looked = count(), 0.0
+def _until_more(path: Path, query: str) -> None:
+    """Return within a millisecond or so of the moment at which the count grows."""
     end = time.monotonic() + MOMENT_LIMIT_S
-    while (now := time.monotonic()) < end:
-        seen = count()
-        if seen > before:
-            return
-        before = min(before, seen)  # a position that closes makes room for the next
-        if now - looked > LOOK_S:
-            looked = now
-            watch.look()
-        time.sleep(0.001)
+    with closing(reading(path)) as db:
+        before = _number(db, query)
+        while time.monotonic() < end:
+            seen = _number(db, query)
+            if seen > before:
+                return
+            before = min(before, seen)  # a position that closes makes room for the next
+            time.sleep(0.001)
     raise AssertionError(f"nothing to kill at within {MOMENT_LIMIT_S:g} s")
 
 
-def _recover(daemon: Daemon, venue: Simulator, watch: Watch) -> int:
+def _recover(daemon: Daemon, venue: Simulator) -> int:
     """After the last start: calm, trading on, books equal; the number of closed trades."""
-    _settle(daemon, watch)
+    _settle(daemon)
 
     def calm() -> bool:
-        watch.look()
         status = daemon.status()
         return bool(status) and not status["blocked"] and status["trading_state"] == "ACTIVE"
 
@@ -201,13 +205,11 @@ def _recover(daemon: Daemon, venue: Simulator, watch: Watch) -> int:
     before = daemon.status()["closed_trades"]
 
     def traded() -> bool:
-        watch.look()
         return bool(daemon.status().get("closed_trades", before) > before)
 
     wait_for(traded, MOMENT_LIMIT_S, "a trade is closed after the restart", LOOK_S)
 
     def differing() -> list[str]:
-        watch.look()
         status = daemon.status()
         return [
             *differences(daemon.books, venue.ledger),
@@ -262,11 +264,14 @@ def _decision_of(order: dict[str, Any]) -> tuple[str, str, int]:
 
 # --- looking at the ledger's file, which the venue's rate limit does not count --------------
 
-
-def _count(path: Path, table: str) -> int:
-    with closing(reading(path)) as db:
-        return int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+ORDERS = "SELECT count(*) FROM orders"
+HELD = "SELECT coalesce(sum(json_array_length(body, '$.holdings')), 0) FROM accounts"
 
 
-def _positions(path: Path) -> list[str]:
-    return sorted(read_ledger(path).positions)
+def _number(db: sqlite3.Connection, query: str) -> int:
+    return int(db.execute(query).fetchone()[0])
+
+
+def _held(ledger: Path) -> int:
+    with closing(reading(ledger)) as db:
+        return _number(db, HELD)

@@ -14,6 +14,7 @@ from tests.scenarios.kills import BUSY, KillRun, Moment, kill_run, one_order_an_
 
 SPEED = 300  # market seconds in one: a trade of minutes takes seconds
 SEEDS = (1, 2, 3, 4, 5)
+UNDER_FAULTS = (2, 5)
 MOMENTS = tuple(islice(cycle(Moment), 10))  # of each chain
 AT_ONCE = 3  # they mostly wait for a moment
 
@@ -23,11 +24,13 @@ def test_fifty_kills_leave_no_trace_at_the_venue(tmp_path: Path) -> None:
 
     def run(seed: int) -> KillRun:
         turned = MOMENTS[seed:] + MOMENTS[:seed]
-        return kill_run(tmp_path / str(seed), seed, turned, SPEED, BUSY)
+        faults = seed in UNDER_FAULTS
+        return kill_run(tmp_path / str(seed), seed, turned, SPEED, BUSY, faults=faults)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         runs = list(pool.map(run, SEEDS))
     assert sum(len(run.kills) for run in runs) == len(SEEDS) * len(MOMENTS)
+    assert sum(run.naked for run in runs) >= len(UNDER_FAULTS)  # else the repair was not shown
 
 
 # --- the judge itself -----------------------------------------------------------------------
