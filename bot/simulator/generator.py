@@ -44,10 +44,16 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """Prices and volumes (1e-8 base units) of all ticks of one UTC day."""
+    """Prices and volumes (1e-8 base units) of the ticks of one UTC day, from `first` on."""
 
     price: Floats
     volume: Ints
+    first: int = 0
+
+    def since(self, first: int) -> Day:
+        """Without the ticks before `first`, in arrays of its own."""
+        rest = slice(first - self.first, None)
+        return Day(self.price[rest].copy(), self.volume[rest].copy(), first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +99,23 @@ class Generator:
         self._go_on(day, place)
         found = []
         for number, row in enumerate(COINS):
-            path = self._day(number, day)
-            found.append(Quote(row.name, float(path.price[place]), int(path.volume[place])))
+            path = self._day(number, day, place)
+            at = place - path.first
+            found.append(Quote(row.name, float(path.price[at]), int(path.volume[at])))
         return found
 
     def last_price(self, coin: str, index: int) -> float:
         day, place = divmod(index, self._ticks_a_day)
-        return float(self._day(self._index_of[coin], day).price[place])
+        path = self._day(self._index_of[coin], day, place)
+        return float(path.price[place - path.first])
 
     def forming(self, coin: str, index: int) -> Bar | None:
         day, place = divmod(index, self._ticks_a_day)
-        path = self._day(self._index_of[coin], day)
         start = place - place % self._ticks_a_minute
-        prices = path.price[start : place + 1].tolist()
-        volume = sum(path.volume[start : place + 1].tolist())
+        path = self._day(self._index_of[coin], day, start)
+        minute = slice(start - path.first, place + 1 - path.first)
+        prices = path.price[minute].tolist()
+        volume = sum(path.volume[minute].tolist())
         opened = day * DAY_MS + start * self._tick_ms
         return Bar(opened, prices[0], max(prices), min(prices), prices[-1], volume, len(prices))
 
@@ -142,8 +151,12 @@ class Generator:
         if hour == self._hour or hour == 0:  # after midnight the last ticks are still asked for
             return
         self._hour = hour
-        for path in [path for path in self._days if path[1] < day]:
-            del self._days[path]
+        before = place - HOUR_MS // self._tick_ms
+        for key, path in tuple(self._days.items()):
+            if key[1] < day:
+                del self._days[key]
+            elif key[1] == day and path.first < before:
+                self._days[key] = path.since(before)
         for bars in [bars for bars in self._bars if bars[1] < day - 1]:
             del self._bars[bars]
 
@@ -205,17 +218,19 @@ class Generator:
         return folded(self._folds(number, day, MINUTE_MS), interval_ms // MINUTE_MS)
 
     def _minutes(self, number: int, day: int) -> Columns:
-        past = day < self._today and (number, day) not in self._days
+        known = self._days.get((number, day))
+        past = known.first > 0 if known is not None else day < self._today
         path = self._make(number, day - self._origin_day) if past else self._day(number, day)
         ticks = Columns(path.price, path.price, path.price, path.price, path.volume)
         return folded(ticks, self._ticks_a_minute)
 
     # --- the path of a day -----------------------------------------------------------
 
-    def _day(self, number: int, day: int) -> Day:
+    def _day(self, number: int, day: int, place: int = 0) -> Day:
+        """The path of a day with the tick at `place` and all after it."""
         key = (number, day)
         known = self._days.get(key)
-        if known is None:
+        if known is None or known.first > place:
             known = self._days[key] = self._make(number, day - self._origin_day)
             while len(self._days) > 3 * len(COINS):
                 self._days.popitem(last=False)

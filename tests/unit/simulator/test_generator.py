@@ -154,6 +154,20 @@ def test_past_days_are_forgotten_an_hour_into_the_next() -> None:
     assert {day for _, day, _ in prices._bars} <= {prices._today, prices._today - 1}
 
 
+def test_hours_that_are_over_are_forgotten_and_can_be_had_again() -> None:
+    """Ticks from an hour back on are held; earlier ones are made anew, and are the same."""
+    prices, whole = Generator(7, 60.0, EPOCH), Generator(7, 60.0, EPOCH)
+    midnight = (EPOCH // 86_400_000 + 1) * 1_440
+    for index in range(midnight, midnight + 12 * 60 + 1, 30):
+        assert prices.quotes(index) == Generator(7, 60.0, EPOCH).quotes(index)
+    assert {len(day.price) for day in prices._days.values()} == {13 * 60}
+    early = midnight + 100
+    assert prices.last_price("ETH", early) == whole.last_price("ETH", early)
+    assert prices.forming("SOL", early) == whole.forming("SOL", early)
+    window = ("BTC", 60_000, midnight * 60_000, (midnight + 600) * 60_000)
+    assert prices.closed(*window) == whole.closed(*window)
+
+
 def test_bars_of_a_day_keep_no_ticks_alive(prices: Generator) -> None:
     """Columns are arrays of their own: a view would hold all ticks of its day."""
     prices.closed("BTC", 900_000, EPOCH - 3 * 86_400_000, EPOCH)
