@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from bot.domain.approval import approve
+from bot.domain.breakers import BreakerCode
+from bot.domain.risk import account, trade
 from tests.removal import ROOT, Guard, load, prove
 from tests.unit.domain.test_approval import GOOD, POLICY
 
 GUARDS = load()
+ANY_BREAKER = "risk gate: rule"  # one function makes the rules of all breakers
 SOURCE = "def allowed(size):\n    if size > 3:\n        return False\n    return True\n"
 TEST = "from bot.rule import allowed\n\n\ndef test_rule():\n    assert {}\n"
 
@@ -41,6 +44,15 @@ def test_every_check_of_the_approval_gate_is_listed() -> None:
     assert sorted(filter(None, listed)) == sorted(
         check.code for check in approve(GOOD, POLICY).checks
     )
+
+
+def test_every_rule_and_every_breaker_has_its_guard() -> None:
+    """Each rule of the gate, each breaker in the gate, and what opens each breaker."""
+    rules = (*account.RULES, *trade.RULES)
+    wanted = {f"risk gate: {rule.__name__.replace('_', ' ')}" for rule in rules} - {ANY_BREAKER}
+    wanted |= {f"risk gate: breaker {code.value}" for code in BreakerCode}
+    wanted |= {f"breaker opens: {code.value}" for code in BreakerCode}
+    assert wanted - {guard.name for guard in GUARDS} == set()
 
 
 @pytest.mark.parametrize(
