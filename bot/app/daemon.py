@@ -146,7 +146,8 @@ class _Daemon:
         self._loaded = loaded
         self._clock = parts.world.clock
         self._supervisor = Supervisor(self._clock)
-        self._lag = LoopLag()
+        stepped = parts.world.lockstep is not None  # there no decision may depend on real time
+        self._lag = LoopLag(None if stepped else parts.reconcile.stood_still)
         self._ready = asyncio.Event()
         self._heartbeat = Heartbeat(parts, self._ready)
         self.view = DaemonView(

@@ -84,6 +84,7 @@ class Reconcile:
         self._absence = Absence(clock, health, books, execution.waits.entry_life_ms)
         self.naked: dict[Symbol, float] = {}  # since when, machine s
         self._funding_hour: int | None = None  # asked for up to it; None: to be asked
+        self._stood_still_at: float | None = None  # monotonic s
         self.last_at: float | None = None  # monotonic s of the last complete comparison
         self.account: Account | None = None
         self.foreign_orders = 0
@@ -142,6 +143,13 @@ class Reconcile:
                 soonest = min(soonest, self._absence.left_s(order) + self._cadence.doubt_s)
         return soonest
 
+    def stood_still(self, seconds: float) -> None:
+        """The process stood still: nothing is opened before books and venue were compared."""
+        log.error("loop_stood_still", seconds=round(seconds, 1), action="no entries until compared")
+        self._stood_still_at = self._clock.monotonic()
+        self._health.in_step = False
+        self._execution.doubt.set()
+
     async def start(self) -> None:
         """Compare until it worked once; nothing may be opened before."""
         while not await self.step():
@@ -177,7 +185,8 @@ class Reconcile:
         await self._keep_apart(account)
         await self._cancel_strays(account)
         self.last_at = self._clock.monotonic()
-        self._health.in_step = True
+        # A comparison that began before the process stood still is of before that.
+        self._health.in_step = self._stood_still_at is None or began > self._stood_still_at
         return True
 
     def _failed(self, why: str) -> bool:

@@ -10,7 +10,7 @@ import shutil
 import sys
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from bot.runtime.calls import quantile
 
 SAMPLE_S = 0.05
 KEPT = 1200  # one minute of samples
+STALL_S = 5.0  # later than this the process stood still (suspended, starved, blocked)
 BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)  # of the histogram, upper ones
 
 
@@ -58,7 +59,9 @@ class LoopLag:
     be a deadline of market time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stood_still: Callable[[float], None] | None = None) -> None:
+        """`stood_still` is told by how many seconds the loop was late, from `STALL_S` on."""
+        self._stood_still = stood_still
         self._late_s: deque[float] = deque(maxlen=KEPT)
         self._counts = [0] * (len(BOUNDS_MS) + 1)
 
@@ -78,6 +81,8 @@ class LoopLag:
         """Keep a sample, seconds; the oldest goes when there are 1200."""
         self._late_s.append(max(0.0, late_s))
         self._counts[bisect_left(BOUNDS_MS, late_s * 1000)] += 1
+        if late_s >= STALL_S and self._stood_still is not None:
+            self._stood_still(late_s)
 
     def view(self) -> Lag:
         """Quantiles (nearest rank) of what is kept; zeros before the first sample."""

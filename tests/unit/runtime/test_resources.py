@@ -56,3 +56,12 @@ def test_the_histogram_counts_every_sample_since_the_start() -> None:
     assert found["1"] == 2 + KEPT
     assert (found["2"], found["5"], found["1000"], found["more"]) == (1, 1, 1, 1)
     assert sum(found.values()) == 6 + KEPT
+
+
+def test_standing_still_is_told_from_five_seconds_on() -> None:
+    """With how long it was."""
+    told: list[float] = []
+    lag = LoopLag(told.append)
+    for late_s in (0.1, 4.9, 5.0, 60.0):
+        lag.note(late_s)
+    assert told == [5.0, 60.0]
