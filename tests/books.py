@@ -1,14 +1,15 @@
 """Whether Keel's books say the same as the venue's ledger, row by row, to 1e-6.
 
 One comparison for kill, candle and demo tests. Owns reading both sides; knows nothing of how
-either came to be: the bot's side is its database file, the venue's its ledger file or its API.
+either came to be: the bot's side is its database file, or whoever asks its server; the venue's
+its ledger file or its API.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,6 +22,9 @@ TOLERANCE = Decimal("0.000001")
 ZERO = Decimal(0)
 API_LIMIT_S = 3.0
 SHOWN = 12  # differences told before "and n more"
+
+Rows = Sequence[tuple[Any, ...]]
+Ask = Callable[[str], Rows]  # one query of a database server
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class VenueApi:
     address: str
 
 
-def books_equal(bot_db: Path, venue: Path | VenueApi) -> None:
+def books_equal(bot_db: Path | Ask, venue: Path | VenueApi) -> None:
     """Raise AssertionError naming every difference between the two sides."""
     found = differences(bot_db, venue)
     if found:
@@ -68,7 +72,7 @@ def books_equal(bot_db: Path, venue: Path | VenueApi) -> None:
         raise AssertionError("books differ:\n  " + "\n  ".join(found[:SHOWN]) + more)
 
 
-def differences(bot_db: Path, venue: Path | VenueApi) -> list[str]:
+def differences(bot_db: Path | Ask, venue: Path | VenueApi) -> list[str]:
     """Every difference, one line each; empty when the books are equal."""
     ours = read_bot(bot_db)
     theirs = read_ledger(venue) if isinstance(venue, Path) else read_api(venue)
@@ -133,33 +137,39 @@ def _unequal(what: str, ours: Decimal, theirs: Decimal) -> Iterator[str]:
 # --- our side -----------------------------------------------------------------------------
 
 
-def read_bot(path: Path) -> BookRows:
-    """Read keel.db as of one moment, also while the daemon writes it."""
-    with closing(reading(path)) as db:
+def read_bot(books: Path | Ask) -> BookRows:
+    """Read keel.db as of one moment, also while the daemon writes it; or a server's tables."""
+    if not isinstance(books, Path):
+        return _bot_rows(books)
+    with closing(reading(books)) as db:
         db.execute("BEGIN")
-        fills = {
-            int(tid): FillRow(
-                coin,
-                Decimal(quantity) if is_buy else -Decimal(quantity),
-                Decimal(price),
-                Decimal(fee),
-                Decimal(pnl),
-            )
-            for coin, tid, is_buy, quantity, price, fee, pnl in db.execute(
-                "SELECT symbol, fill_id, is_buy, quantity, price, fee, closed_pnl FROM fills"
-            )
-        }
-        funding = {
-            (str(coin), int(at)): Decimal(usd)
-            for coin, at, usd in db.execute("SELECT symbol, at, usd FROM funding")
-        }
-        held = db.execute(
-            "SELECT symbol, side, quantity, realised, entry_fees, exit_fees, funding FROM positions"
-        ).fetchall()
-        closed = db.execute("SELECT gross_pnl, fees, funding FROM trades").fetchall()
-        baseline = db.execute("SELECT value FROM bot_state WHERE key = 'baseline'").fetchone()
+        return _bot_rows(lambda query: db.execute(query).fetchall())
+
+
+def _bot_rows(ask: Ask) -> BookRows:
+    fills = {
+        int(tid): FillRow(
+            coin,
+            Decimal(quantity) if is_buy else -Decimal(quantity),
+            Decimal(price),
+            Decimal(fee),
+            Decimal(pnl),
+        )
+        for coin, tid, is_buy, quantity, price, fee, pnl in ask(
+            "SELECT symbol, fill_id, is_buy, quantity, price, fee, closed_pnl FROM fills"
+        )
+    }
+    funding = {
+        (str(coin), int(at)): Decimal(usd)
+        for coin, at, usd in ask("SELECT symbol, at, usd FROM funding")
+    }
+    held = ask(
+        "SELECT symbol, side, quantity, realised, entry_fees, exit_fees, funding FROM positions"
+    )
+    closed = ask("SELECT gross_pnl, fees, funding FROM trades")
+    baseline = ask("SELECT value FROM bot_state WHERE key = 'baseline'")
     net = sum((fill.closed_pnl - fill.fee for fill in fills.values()), ZERO)
-    start = Decimal(json.loads(baseline[0])) if baseline else ZERO
+    start = Decimal(json.loads(baseline[0][0])) if baseline else ZERO
     return BookRows(
         fills=fills,
         funding=funding,
