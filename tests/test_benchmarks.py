@@ -27,6 +27,11 @@ def test_words_name_subcommands_that_exist(path: Path) -> None:
     assert set(re.findall(r"python -m benchmarks (\w+)", text)) <= NAMES
 
 
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_every_measurement_is_described(name: str) -> None:
+    assert f"\n## {name}\n" in (ROOT / "docs" / "benchmarks.md").read_text()
+
+
 def test_an_unknown_measurement_lists_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["speed"]) == 2
     told = capsys.readouterr().out
