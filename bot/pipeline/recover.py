@@ -63,9 +63,10 @@ def restore(
             if order.leg is Leg.ENTRY:
                 why = f"unknown outcome of entry {order.cloid}"
                 books.safety.block(order.symbol, why, BlockKind.UNKNOWN_ENTRY, order.cloid)
-                books.reservations[order.cloid] = _reservation(books, order)
         else:
             books.remember((order,))
+        if order.leg is Leg.ENTRY:
+            books.reservations[order.cloid] = _reservation(books, order)
     for fill in recovered.fills:
         books.fill_keys.add((fill.symbol, fill.at, fill.fill_id))
     # Channels are not in step (hyperliquid.md 9): an earlier fill may have come later, unwritten.
@@ -88,6 +89,7 @@ def lives(recovered: Recovered) -> int:
 
 
 def _reservation(books: Books, order: Order) -> Reservation:
+    """The whole of an entry until it is over: a fill of it may be on its way."""
     plan = books.plans.get(order.symbol)
     planned = plan is not None and plan.entry_cloid == order.cloid
     notional = order.quantity * order.limit

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+import pytest
 from hypothesis import given as prove
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -19,10 +20,12 @@ from bot.domain.types import (
     Funding,
     Leg,
     Ms,
+    Order,
     OrderStatus,
     Side,
     Symbol,
     TradingState,
+    VenueOrder,
 )
 from bot.pipeline.reconcile import Cadence
 from bot.pipeline.recover import FILL_OVERLAP_MS, restore
@@ -173,6 +176,49 @@ async def test_an_entry_in_doubt_keeps_its_symbol_closed_and_its_exposure_aside(
     assert taken.notional == cleared.intent.quantity * cleared.intent.limit
     assert taken.margin == taken.notional / cleared.intent.leverage
     assert 0 < taken.risk_usd < taken.notional
+
+
+@pytest.mark.parametrize("filled", [Decimal(0), Decimal("0.1")], ids=["open", "partial"])
+async def test_an_entry_seen_at_the_venue_keeps_its_exposure_aside_until_it_is_over(
+    filled: Decimal,
+) -> None:
+    """Not in doubt, and what it may still take is taken; its end gives back what did not fill."""
+    made = kit()
+    cleared = entry()
+    async with running(made):
+        orders = life.new_orders(cleared.intent, START)
+        await made.books.write_ahead(orders, plan(cleared))
+        told = told_of(orders[0], filled, OrderStatus.OPEN)
+        assert made.books.told(told) is not None
+        await made.play(100)
+    again = await start_again(made)
+    cloid = cleared.intent.cloid
+    assert again.books.orders[cloid].status is (OrderStatus.PARTIAL if filled else OrderStatus.OPEN)
+    assert not again.books.safety.blocked
+    taken = again.books.reservations[cloid]
+    assert taken.notional == cleared.intent.quantity * cleared.intent.limit
+    again.books.told(told_of(orders[0], filled, OrderStatus.CANCELLED))
+    untold = [cloid] if filled else []  # a fill that is not in the position yet is kept aside
+    assert [*again.books.reservations] == untold
+
+
+def told_of(order: Order, filled: Decimal, status: OrderStatus) -> VenueOrder:
+    """The entry as the venue reports it."""
+    return VenueOrder(
+        symbol=order.symbol,
+        venue_id=77,
+        cloid=order.cloid,
+        is_buy=order.is_buy,
+        limit=order.limit,
+        remaining=order.quantity - filled,
+        original=order.quantity,
+        reduce_only=False,
+        trigger=None,
+        is_stop=False,
+        whole_position=False,
+        status=status,
+        at=START,
+    )
 
 
 async def test_attempt_numbers_go_on_where_they_were() -> None:
