@@ -54,6 +54,7 @@ from config.settings import Loaded, Settings
 
 log = structlog.get_logger(__name__)
 
+HEARD_ROUNDS = 10  # turns of the loop, in which the listener takes what the socket brought
 END_ROUNDS = 300  # s of market time: an exit that has not filled by then will not
 # Objects before a young collection, and young ones before older ones: a scan of 200 symbols
 # fills the interpreter's default (700, 10, 10) many times, and a whole collection is 30 ms.
@@ -228,7 +229,8 @@ class _Daemon:
 
     def _add_stages(self) -> None:
         stop = self._supervisor.on_stop
-        stop("desk", self._quiet_desk, 5.5)
+        stop("desk", self._quiet_desk, 5.25)
+        stop("world", self._rest_world, 0.25)
         stop("rows", self._heartbeat.stop, 1.0)
         stop("behind", self._write_behind, 1.5)
 
@@ -312,6 +314,14 @@ class _Daemon:
                 await self._parts.keeper.flush()
         except (TimeoutError, TransientError) as error:
             log.warning("stopped_before_all_was_written", error=str(error) or "no time left")
+
+    async def _rest_world(self) -> None:
+        """Demo's own exchange stands still before the books are closed over what it did."""
+        if self._parts.world.exchange is None:
+            return
+        await self._parts.world.exchange.rest()
+        for _ in range(HEARD_ROUNDS):
+            await asyncio.sleep(0)
 
     async def _quiet_desk(self) -> None:
         self.view.phase = Phase.STOPPING

@@ -62,6 +62,7 @@ class SimulatedExchange:
         self._faults = FaultControl(self._world, self._engine, self._duties, self._stream)
         self._faults.install(options.faults)
         self._closing = asyncio.Event()
+        self._resting = asyncio.Event()
         self._runner: web.AppRunner | None = None
         self._clock: Clock | None = None
         self._drain = False
@@ -103,9 +104,20 @@ class SimulatedExchange:
                 await clock.sleep_until(at)
             else:
                 await asyncio.sleep(0)  # late: let the others have their turn all the same
+            if self._resting.is_set():
+                await self._closing.wait()
             if not self._closing.is_set():
                 with clock.busy():
                     await self._play(index, at)
+
+    async def rest(self) -> None:
+        """Let nothing more happen by itself; returns when clients have read what did.
+
+        Requests are answered still. For an embedded exchange whose only account is about to go:
+        what fell due in that moment would be news at the next start.
+        """
+        self._resting.set()
+        await confirmed(self._stream.clients)
 
     async def close(self) -> None:
         """Stop answering, write the last moment and let go of the ledger; safe twice."""

@@ -265,3 +265,20 @@ async def test_funding_is_charged_before_an_action_that_comes_after_it(tmp_path:
         await client.place(buy)
         rows = await client.ask("userFunding", user=USER, startTime=0)
         assert [row["delta"]["szi"] for row in rows] == ["0.1"]
+
+
+async def test_at_rest_nothing_happens_by_itself(tmp_path: Path) -> None:
+    """Prices stand still although time goes on; questions are still answered."""
+    clock = ManualClock(Ms(START))
+    async with (
+        served(SimulatorOptions(tmp_path / "s.db"), clock) as (exchange, client),
+        running(exchange) as task,
+    ):
+        await clock.run_for(60_000)
+        before = await client.ask("allMids")
+        await exchange.rest()
+        await clock.run_for(3_600_000)
+        assert await client.ask("allMids") == before
+        assert not task.done()
+        await exchange.close()
+        await task
