@@ -151,7 +151,7 @@ def _add_traces(app: FastAPI, view: StatusView, kept: LastGood, access: list[Any
         """Latency by stage, errors, strategies, the funnel with its top reasons, advice."""
         start = None if since is None else to_ms(since)
         key = ("report", kept.since(start), symbol)
-        return Json(await kept.answer(key, view.report(start, symbol)))
+        return Json(await kept.answer(key, view.report(start, symbol), wait_s=None))
 
     @app.get(
         "/traces/{trace_id}",

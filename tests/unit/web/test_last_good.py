@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
 
@@ -67,6 +69,22 @@ async def test_what_nothing_is_known_of_stays_unknown(
         daemon.database = not away
         found = await client.get("/candles?symbol=NOPE")
         assert found.status_code == (503 if away else 404)
+
+
+async def test_an_older_answer_does_not_wait_for_a_lock() -> None:
+    """It is given after a moment; where there is none yet the question is waited for."""
+    kept = LastGood(lambda: Ms(5))
+    done = asyncio.Event()
+
+    async def slow() -> dict[str, object]:
+        await done.wait()
+        return {"number": 2}
+
+    done.set()
+    assert await kept.answer((1,), slow(), wait_s=0.01) == {"number": 2}
+    done.clear()
+    again = await kept.answer((1,), slow(), wait_s=0.01)
+    assert (again["stale"], again["stale_why"]) == (True, "the database takes its time")
 
 
 async def test_what_is_kept_is_bounded() -> None:
