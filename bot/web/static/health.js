@@ -86,7 +86,7 @@ function calls(page) {
   redraw(place, JSON.stringify(rows), () => table("Calls of each dependency since the start", heads, rows));
 }
 
-function modelsToday(m) {
+export function modelsToday(m) {
   return [
     ["Models today", `${money(m.cost_usd)} of ${money(m.budget_usd)}, ${plain(m.answers, 0)} answers, ${plain(m.abstentions, 0)} abstentions`],
     ["Models, unanswered", `${money(m.reserved_usd)} reserved`],

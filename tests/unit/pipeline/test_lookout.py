@@ -323,11 +323,11 @@ async def test_a_database_of_before_begins_with_now() -> None:
 
 
 async def test_the_question_has_its_own_cadence() -> None:
-    """A look a second, a question a minute."""
+    """A look a second, a question in two minutes: it is weighed in the venue's budget."""
     made = a_kit()
     lookout, _, _ = looking(made)
     lookout._transfers.begin(START)
-    for _ in range(61):
+    for _ in range(121):
         await lookout.step()
         await made.clock.run_for(1_000)
     assert made.venue.asked.count("transfers_since") == 2
