@@ -84,11 +84,14 @@ def kill_all() -> None:
 class Process:
     """One child process in a folder of its own; leaving the `with` block kills it."""
 
-    def __init__(self, folder: Path, name: str, arguments: Sequence[str]) -> None:
+    def __init__(
+        self, folder: Path, name: str, arguments: Sequence[str], python_path: Sequence[Path] = ()
+    ) -> None:
+        """`python_path`: folders of modules that come before Keel's own."""
         folder.mkdir(parents=True, exist_ok=True)
         self.output_path = folder / f"{name}.out"
         environment = {k: v for k, v in os.environ.items() if k not in known_names()}
-        environment["PYTHONPATH"] = str(ROOT)
+        environment["PYTHONPATH"] = os.pathsep.join(str(path) for path in (*python_path, ROOT))
         with self.output_path.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, *arguments],
@@ -148,15 +151,20 @@ class Process:
 class Daemon(Process):
     """`python main.py run` on a free port; everything it keeps lies in `folder`/data."""
 
-    def __init__(self, folder: Path, *arguments: str, settings: Mapping[str, object] = {}) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        settings: Mapping[str, object] = {},
+        python_path: Sequence[Path] = (),
+    ) -> None:
         self.data = folder / "data"
         self._log = self.data / "keel.log"
         self._log_from = self._log.stat().st_size if self._log.exists() else 0
         flags = [word for name, value in settings.items() for word in as_flag(name, value)]
         fixed = ["--data-dir", str(self.data), "--http-port", "0"]
-        super().__init__(
-            folder, "daemon", [str(ROOT / "main.py"), "run", *fixed, *arguments, *flags]
-        )
+        words = [str(ROOT / "main.py"), "run", *fixed, *arguments, *flags]
+        super().__init__(folder, "daemon", words, python_path)
 
     # --- what it keeps ---------------------------------------------------------------------
 

@@ -148,7 +148,9 @@ class _Daemon:
         self._clock = parts.world.clock
         self._supervisor = Supervisor(self._clock)
         stepped = parts.world.lockstep is not None  # there no decision may depend on real time
-        self._lag = LoopLag(None if stepped else parts.reconcile.stood_still)
+        look = parts.reconcile
+        watched = LoopLag(look.stood_still, look.clock_set, self._clock.wall)
+        self._lag = LoopLag() if stepped else watched
         self._ready = asyncio.Event()
         self._heartbeat = Heartbeat(parts, self._ready)
         self.view = DaemonView(

@@ -146,6 +146,14 @@ class Reconcile:
     def stood_still(self, seconds: float) -> None:
         """The process stood still: nothing is opened before books and venue were compared."""
         log.error("loop_stood_still", seconds=round(seconds, 1), action="no entries until compared")
+        self._believe_nothing()
+
+    def clock_set(self, by_s: float) -> None:
+        """The wall clock was set, or the machine slept: the same as standing still."""
+        log.warning("clock_set", by_s=round(by_s, 1), action="no entries until compared")
+        self._believe_nothing()
+
+    def _believe_nothing(self) -> None:
         self._stood_still_at = self._clock.monotonic()
         self._health.in_step = False
         self._execution.doubt.set()

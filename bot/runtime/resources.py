@@ -21,6 +21,7 @@ from bot.runtime.calls import quantile
 SAMPLE_S = 0.05
 KEPT = 1200  # one minute of samples
 STALL_S = 5.0  # later than this the process stood still (suspended, starved, blocked)
+STEP_MS = 1_000  # the wall clock moved by that much more or less than time did: it was set
 BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)  # of the histogram, upper ones
 
 
@@ -59,9 +60,20 @@ class LoopLag:
     be a deadline of market time.
     """
 
-    def __init__(self, stood_still: Callable[[float], None] | None = None) -> None:
-        """`stood_still` is told by how many seconds the loop was late, from `STALL_S` on."""
+    def __init__(
+        self,
+        stood_still: Callable[[float], None] | None = None,
+        clock_set: Callable[[float], None] | None = None,
+        wall: Callable[[], int] | None = None,
+    ) -> None:
+        """`stood_still` is told by how many seconds the loop was late, from `STALL_S` on.
+
+        `clock_set`: by how many seconds `wall` (ms) went on more than the loop's time did. That
+        is also what a machine that slept shows where its own time stands still meanwhile.
+        """
         self._stood_still = stood_still
+        self._clock_set = clock_set
+        self._wall = wall
         self._late_s: deque[float] = deque(maxlen=KEPT)
         self._counts = [0] * (len(BOUNDS_MS) + 1)
 
@@ -73,9 +85,12 @@ class LoopLag:
     async def step(self) -> None:
         """Take one sample."""
         loop = asyncio.get_running_loop()
-        due = loop.time() + SAMPLE_S
+        began, wall = loop.time(), self._wall() if self._wall is not None else 0
         await asyncio.sleep(SAMPLE_S)
-        self.note(loop.time() - due)
+        passed = loop.time() - began
+        self.note(passed - SAMPLE_S)
+        if self._wall is not None:
+            self.note_wall(self._wall() - wall - passed * 1000)
 
     def note(self, late_s: float) -> None:
         """Keep a sample, seconds; the oldest goes when there are 1200."""
@@ -83,6 +98,11 @@ class LoopLag:
         self._counts[bisect_left(BOUNDS_MS, late_s * 1000)] += 1
         if late_s >= STALL_S and self._stood_still is not None:
             self._stood_still(late_s)
+
+    def note_wall(self, by_ms: float) -> None:
+        """Tell of a wall clock that was set, forward or back."""
+        if abs(by_ms) >= STEP_MS and self._clock_set is not None:
+            self._clock_set(by_ms / 1000)
 
     def view(self) -> Lag:
         """Quantiles (nearest rank) of what is kept; zeros before the first sample."""

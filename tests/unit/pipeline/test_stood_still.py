@@ -9,15 +9,18 @@ import pytest
 from tests.unit.pipeline.given import kit, offer, running
 
 
+@pytest.mark.parametrize("clock_set", [False, True], ids=["late", "clock set"])
 @pytest.mark.parametrize("under_way", [False, True], ids=["none", "one under way"])
-async def test_after_standing_still_nothing_is_opened_before_a_comparison(under_way: bool) -> None:
+async def test_after_standing_still_nothing_is_opened_before_a_comparison(
+    under_way: bool, clock_set: bool
+) -> None:
     """Compared at once; a comparison that had begun before does not count."""
     made = kit()
     async with running(made, made.reconcile.run()):
         gate = made.venue.gates["account"] = asyncio.Event()
         early = asyncio.ensure_future(made.reconcile.step()) if under_way else None
         await made.play(100)
-        made.reconcile.stood_still(7.0)
+        (made.reconcile.clock_set if clock_set else made.reconcile.stood_still)(7.0)
         if early is not None:
             gate.set()
             assert await made.finish(early)

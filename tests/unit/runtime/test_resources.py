@@ -65,3 +65,13 @@ def test_standing_still_is_told_from_five_seconds_on() -> None:
     for late_s in (0.1, 4.9, 5.0, 60.0):
         lag.note(late_s)
     assert told == [5.0, 60.0]
+
+
+async def test_a_wall_clock_that_is_set_is_told_with_by_how_much() -> None:
+    """Forward and back, from a second on; one that goes as time does is not."""
+    told: list[float] = []
+    walls = iter((0, 50, 0, 3_600_050, 3_600_050, 100, 0, 900))
+    lag = LoopLag(clock_set=told.append, wall=lambda: next(walls))
+    for _ in range(4):
+        await lag.step()
+    assert [round(by_s / 60) for by_s in told] == [60, -60]
