@@ -19,6 +19,7 @@ ALLOWED = {
     # aiohttp: the line to the venue, and the simulated exchange
     *("aiohttp", "aiohappyeyeballs", "aiosignal", "attr", "frozenlist", "idna", "multidict"),
     *("propcache", "yarl", "tenacity"),
+    "sitecustomize",  # Debian's own Python brings one
     # taken by aiohttp where it is found: it comes with ccxt, which only the tests have
     *("aiodns", "cffi", "pycares", "pycparser"),
     # signing

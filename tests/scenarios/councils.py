@@ -18,7 +18,7 @@ from bot.app.offline import replay
 from config.settings import load
 from tests.aimock import Fixture, answer, obeys_probe, replies
 from tests.books import reading, venue_orders
-from tests.daemon import ROOT, Daemon, Process, free_port
+from tests.daemon import ROOT, Daemon, Process, free_port, wait_for
 from tests.scenarios.speaking import CAPITAL, SIGNAL, Speaker, speakers
 
 MODELS = {"OPENAI": "gpt-5.4-mini", "GROK": "grok-4-1-fast", "DEEPSEEK": "deepseek-v4-flash"}
@@ -146,11 +146,15 @@ class Begun:
         return ",".join(str(one.file) for one in (self.held, *self.others))
 
     def trace(self, daemon: Daemon, coin: Speaker) -> dict[str, Any]:
-        """The newest decided trace of a coin, as the API tells it."""
-        found = decided(daemon, coin)
-        assert found, f"{coin.symbol}: nothing was decided"
-        code, body = daemon.get(f"/traces/{found[-1]}")
-        assert code == 200, f"{found[-1]}: {code}"
+        """The newest decided trace of a coin, as the API tells it; rows come behind the money."""
+        what = f"{coin.symbol}: a decided trace"
+        found = wait_for(lambda: decided(daemon, coin), LIMIT_S, what)
+        return self.told(daemon, found[-1])
+
+    def told(self, daemon: Daemon, trace_id: str) -> dict[str, Any]:
+        """A trace as the API tells it."""
+        code, body = daemon.get(f"/traces/{trace_id}")
+        assert code == 200, f"{trace_id}: {code}"
         return dict(body)
 
     def replayed(self, daemon: Daemon, trace_id: str) -> tuple[int, str]:

@@ -213,7 +213,8 @@ def test_close_all_works_while_the_database_is_away(tmp_path: Path) -> None:
             time.sleep(0.5)
             status, told = daemon.post("close-all", {"by": "ada"})
             assert (status, told["ok"]) == (200, True), told
-            assert {one["state"] for one in told["results"]} == {"closed"}
+            # One may have met its own stop or target in that moment.
+            assert {one["state"] for one in told["results"]} <= {"closed", "nothing_open"}
             assert daemon.status()["positions"] == []
             status, told = daemon.post("halt", {"reason": "lunch", "by": "ada"})
             assert told["trading_state"] == "HALTED"
