@@ -78,8 +78,9 @@ class CandleKeeper:
     def _fresh(self, bars: Bars, last: Bars) -> Bars:
         """From the first bar on that is newer than the last window or differs from it."""
         newer = int(np.searchsorted(bars.ts, last.ts[-1], "right"))
-        known = np.isin(bars.ts[:newer], last.ts)
-        before = np.searchsorted(last.ts, bars.ts[:newer][known])
+        at = np.searchsorted(last.ts, bars.ts[:newer])  # both ascend, and end with last.ts at most
+        known = last.ts[at] == bars.ts[:newer]
+        before = at[known]
         same = np.ones(int(known.sum()), dtype=bool)
         for name in ("open", "high", "low", "close", "volume"):
             same &= getattr(bars, name)[:newer][known] == getattr(last, name)[before]
