@@ -265,6 +265,10 @@ class Books(OrderShelf):
         self.safety.block(fill.symbol, str(error), BlockKind.NOT_FOLDED, str(fill.fill_id))
         self.safety.tighten(TradingState.HALTED, str(error))
 
+    def owes(self, funding: Funding) -> bool:
+        """Whether a position or trade that we know paid this."""
+        return payer(funding, self.positions.get(funding.symbol), self.trades) is not None
+
     def funded(self, funding: Funding) -> bool:
         """Fold one funding payment, once."""
         key = (funding.symbol, funding.at)

@@ -106,13 +106,21 @@ class Reconcile:
                         self._ask_if_in_doubt()
                         self._sweep_when_flat(event.symbol)
                     case Funding():
-                        self._books.funded(event)
+                        self._hear_funding(event)
                     case OrderUpdate(order=order):
                         self._books.told(order)
                     case Reconnected():
                         log.warning("stream_back", away_s=round(event.gap_s, 1))
                         self._funding_hour = None
                         self._execution.doubt.set()
+
+    def _hear_funding(self, funding: Funding) -> None:
+        """Book it; one that nobody seems to owe waits for the fill that was not told."""
+        if self._books.owes(funding):
+            self._books.funded(funding)
+        else:
+            self._funding_hour = None
+            self._execution.doubt.set()
 
     def _ask_if_in_doubt(self) -> None:
         if self._books.in_doubt:

@@ -74,7 +74,10 @@ def restore(
     orders = [order.created_at for order in recovered.open_orders]
     since = recovered.last_fill_at or min(orders, default=now)
     books.fills_from = Ms(max(0, since - FILL_OVERLAP_MS))
-    books.funding_from = Ms(recovered.last_funding_at or since)
+    # Before the first payment nothing says which hours are in: from the oldest trade known on.
+    began = [position.opened_at for position in recovered.positions]
+    began += [trade.opened_at for trade in recovered.recent_trades]
+    books.funding_from = Ms(recovered.last_funding_at or min([since, *began]))
     books.closed_trades = recovered.closed_trades
     books.trades.extend(recovered.recent_trades)
 

@@ -1,0 +1,39 @@
+"""Funding against the books: each payment finds the position or trade that owes it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from bot.domain.types import ZERO, Funding
+from tests.unit.pipeline.given import BTC, ETH, running
+from tests.unit.pipeline.given import kit as a_kit
+
+
+async def test_a_payment_told_before_its_fill_waits_for_the_fill() -> None:
+    """The channels are not in step: what nobody seems to owe is asked for after the fills."""
+    made = a_kit()
+    async with running(made):
+        await made.enter()
+        paid = Funding(ETH, Decimal("-0.5"), ZERO, ZERO, made.clock.now())
+        made.execution.doubt.clear()
+        made.venue.tell(paid)
+        await made.play(1)
+        assert made.books.ledger.funding == ZERO
+        assert made.execution.doubt.is_set()
+        made.books.positions[ETH] = replace(made.books.positions[BTC], symbol=ETH)
+        made.venue.fundings = [paid]
+        await made.finish(made.reconcile.step())
+        assert made.books.positions[ETH].funding == Decimal("-0.5")
+
+
+async def test_a_payment_of_what_is_held_is_booked_at_once() -> None:
+    """Nothing is asked for what the stream tells in order."""
+    made = a_kit()
+    async with running(made):
+        await made.enter()
+        made.execution.doubt.clear()
+        made.venue.tell(Funding(BTC, Decimal("-0.5"), ZERO, ZERO, made.clock.now()))
+        await made.play(1)
+        assert made.books.positions[BTC].funding == Decimal("-0.5")
+        assert not made.execution.doubt.is_set()
