@@ -213,8 +213,9 @@ def test_close_all_works_while_the_database_is_away(tmp_path: Path) -> None:
             time.sleep(0.5)
             status, told = daemon.post("close-all", {"by": "ada"})
             assert (status, told["ok"]) == (200, True), told
-            # One may have met its own stop or target in that moment.
-            assert {one["state"] for one in told["results"]} <= {"closed", "nothing_open"}
+            states = {one["state"] for one in told["results"]}
+            # One may have met its own stop or target in that moment; not all of them.
+            assert "closed" in states and states <= {"closed", "nothing_open"}, told
             assert daemon.status()["positions"] == []
             status, told = daemon.post("halt", {"reason": "lunch", "by": "ada"})
             assert told["trading_state"] == "HALTED"
