@@ -5,11 +5,12 @@ Owns that no request leaves unbooked and no booking is forgotten; decides on no 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Generic, Protocol, TypeVar
+
+import structlog
 
 from bot.adapters.seats.model.failure import ModelFailure
 from bot.adapters.seats.model.mask import Mask
@@ -21,6 +22,8 @@ from bot.domain.errors import ConfigError
 from bot.domain.prices import Price
 from bot.domain.types import ANSWERED, ASKED, ZERO, AbstentionKind, Attempt, TraceId
 from bot.ports import Clock, Told, untold
+
+log = structlog.get_logger(__name__)
 
 RAW_KEPT = 16_384  # characters of an answer in its row
 DETAIL_KEPT = 400
@@ -99,9 +102,10 @@ class Caller:
                 late=deadline is not None and now > deadline,
             )
 
-        def settle(row: Attempt) -> None:
-            self._purse.settle(attempt, row)
-            tell(row)
+        def failed(failure: ModelFailure) -> ModelFailure:
+            failure.attempt = done(failure.kind.value, failure.detail, failure.unknown)
+            self._settle(attempt, failure.attempt, tell)
+            return failure
 
         try:
             envelope = envelope_of(await self._line.ask(body), self._mask)
@@ -109,17 +113,22 @@ class Caller:
             text = answer_of(envelope, self._mask)
             answered = read(text, done(ANSWERED))
         except ModelFailure as failure:
-            failure.attempt = done(failure.kind.value, failure.detail, failure.unknown)
-            settle(failure.attempt)
+            failed(failure)
             raise
-        except BaseException as error:
-            cancelled = isinstance(error, asyncio.CancelledError)
-            kind = (AbstentionKind.TIMEOUT if cancelled else AbstentionKind.ERROR).value
-            said = "given up: the council had decided" if cancelled else type(error).__name__
-            settle(done(kind, said, unknown=True))
+        except Exception as error:
+            # A border by design: what a foreign text makes our code raise ends one question.
+            log.exception("model_call_failed", seat=self._options.name, trace_id=trace_id)
+            raise failed(_unexpected(error)) from error
+        except BaseException:
+            said = "given up: the council had decided"
+            self._settle(attempt, done(AbstentionKind.TIMEOUT.value, said, unknown=True), tell)
             raise
-        settle(answered.attempt)
+        self._settle(attempt, answered.attempt, tell)
         return answered
+
+    def _settle(self, reserved: Attempt, row: Attempt, tell: Told) -> None:
+        self._purse.settle(reserved, row)
+        tell(row)
 
     async def _reserve(
         self, body: Mapping[str, object], trace_id: TraceId, number: int, tell: Told
@@ -153,3 +162,8 @@ class Caller:
             return None
         at = self._options.prices.at(self._options.model, attempt.asked_at)
         return at.cost(billed.usage)
+
+
+def _unexpected(error: Exception) -> ModelFailure:
+    """What our own code raised over a response: it had come, so it may be billed."""
+    return ModelFailure(AbstentionKind.ERROR, type(error).__name__, unknown=True)

@@ -7,7 +7,8 @@ and reads no answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,14 @@ from bot.adapters.seats.model.request import PATH
 from bot.domain.types import AbstentionKind
 
 if TYPE_CHECKING:
+    import httpx2
     from openai import AsyncOpenAI
 
 CONNECT_S = 5.0
 MOST_BYTES = 256_000  # of one response; an answer is a few kilobytes
 NO_KEY = "none"  # what is sent to an endpoint that wants no key; the package insists on one
+# Told of a body as it came: here it is decoded, cut where it was too long, and read as UTF-8.
+_OF_BODY = ("content-encoding", "content-length", "content-type", "transfer-encoding")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _SHOWN = 200
 _TIMEOUTS = (408, 504, 524)  # 524: Cloudflare waited for the origin, which was at work
@@ -62,7 +66,7 @@ class ModelClient:
         except openai.APIStatusError as error:
             raise self._status(error) from error
         except openai.APIConnectionError as error:
-            raise _connection(error) from error
+            raise self._connection(error) from error
         except openai.OpenAIError as error:
             detail = self._mask(f"{type(error).__name__}: {error}")[:_SHOWN]
             raise ModelFailure(AbstentionKind.ERROR, detail, unknown=True) from error
@@ -75,7 +79,7 @@ class ModelClient:
 
         response = await self._client.post(PATH, body=dict(body), cast_to=httpx2.Response)
         if len(response.content) > MOST_BYTES:
-            detail = f"{len(response.content)} bytes came, at most {MOST_BYTES} are read"
+            detail = f"more came than the {MOST_BYTES} bytes that are read"
             raise ModelFailure(AbstentionKind.NOT_JSON, detail, unknown=True)
         return self._mask.plainly(response.content.decode("utf-8", errors="replace"))
 
@@ -109,6 +113,21 @@ class ModelClient:
             )
         return ModelFailure(AbstentionKind.ERROR, detail, healthy=True)
 
+    def _connection(self, error: Exception) -> ModelFailure:
+        """No HTTP response. Where the connection was not made nothing left this machine.
+
+        Masked: what is no HTTP is quoted in the error, and it may be what we sent.
+        """
+        import httpx2
+
+        cause = error.__cause__
+        before = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
+        root = _root(error)
+        words = self._mask(f"{type(cause or error).__name__}: {type(root).__name__}: {root}")
+        return ModelFailure(
+            AbstentionKind.TRANSPORT, words[:_SHOWN], again=True, unknown=not before
+        )
+
 
 def _connect(options: ModelOptions, attempt_s: float) -> AsyncOpenAI:
     """Import the package and build its client; everything that it loads later is loaded now."""
@@ -123,7 +142,7 @@ def _connect(options: ModelOptions, attempt_s: float) -> AsyncOpenAI:
         timeout=limit,
         max_retries=0,  # each attempt is recorded and costed by the seat
         # A redirect would take the question elsewhere; a proxy has no business on loopback.
-        http_client=httpx2.AsyncClient(timeout=limit, follow_redirects=False, trust_env=not local),
+        http_client=_bounded()(timeout=limit, follow_redirects=False, trust_env=not local),
     )
     # What the environment says of an account at OpenAI is no business of another provider.
     client.organization = client.project = None
@@ -131,15 +150,42 @@ def _connect(options: ModelOptions, attempt_s: float) -> AsyncOpenAI:
     return client
 
 
-def _connection(error: Exception) -> ModelFailure:
-    """No HTTP response. Where the connection was not made nothing left this machine."""
+def _bounded() -> type[httpx2.AsyncClient]:
+    """A client that reads of any response, also of an error, what `_post` looks at; then hangs up.
+
+    It decodes in small pieces, so that a few kilobytes that hold a gigabyte stay a few.
+    """
     import httpx2
 
-    cause = error.__cause__
-    before = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
-    root = _root(error)
-    words = f"{type(cause or error).__name__}: {type(root).__name__}: {root}"
-    return ModelFailure(AbstentionKind.TRANSPORT, words[:_SHOWN], again=True, unknown=not before)
+    class Bounded(httpx2.AsyncClient):
+        async def send(
+            self, request: httpx2.Request, *, stream: bool = False, **how: Any
+        ) -> httpx2.Response:
+            response = await super().send(request, stream=True, **how)
+            try:
+                content = await _first(response.aiter_bytes(), MOST_BYTES + 1)
+            finally:
+                await response.aclose()
+            told = response.headers.multi_items()
+            return httpx2.Response(
+                response.status_code,
+                headers=[(name, text) for name, text in told if name not in _OF_BODY],
+                content=content,
+                request=request,
+            )
+
+    return Bounded
+
+
+async def _first(pieces: AsyncGenerator[bytes, None], most: int) -> bytes:
+    """The beginning of a body, at most `most` bytes; no more is taken from the line."""
+    found = bytearray()
+    async with aclosing(pieces):
+        async for piece in pieces:
+            found += piece[: most - len(found)]
+            if len(found) == most:
+                break
+    return bytes(found)
 
 
 def _root(error: BaseException) -> BaseException:
@@ -158,7 +204,7 @@ def retry_after_s(header: str | None, wall_ms: int) -> float | None:
     except ValueError:
         try:
             at = parsedate_to_datetime(header)
-        except ValueError:
+        except (ValueError, OverflowError):  # numbers in it without end
             return None
         if at.tzinfo is None:
             at = at.replace(tzinfo=UTC)

@@ -6,6 +6,7 @@ Owns the distinction; knows neither the wire nor how often one tries again.
 from __future__ import annotations
 
 from bot.domain.types import AbstentionKind, Attempt
+from bot.domain.untrusted import clean
 
 
 class ModelFailure(Exception):
@@ -13,6 +14,7 @@ class ModelFailure(Exception):
 
     `again`: another attempt may help. `unknown`: the request may have been worked on and billed
     although nothing came back. `healthy`: the endpoint works, the answer is just none of use.
+    `detail` may repeat an endpoint's own words: it is kept as one line that every table takes.
     """
 
     def __init__(
@@ -25,9 +27,9 @@ class ModelFailure(Exception):
         healthy: bool = False,
         retry_after_s: float | None = None,
     ) -> None:
-        super().__init__(f"{kind.value}: {detail}")
         self.kind = kind
-        self.detail = detail
+        self.detail = clean(detail)
+        super().__init__(f"{kind.value}: {self.detail}")
         self.again = again
         self.unknown = unknown
         self.healthy = healthy

@@ -101,7 +101,7 @@ def _judge(text: str, attempt: Attempt) -> Answered[str]:
     """Whether the schema was obeyed. Raises ModelFailure where it was not."""
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelFailure(AbstentionKind.NOT_JSON, f"said {text[:60]!r}", healthy=True) from error
     if not isinstance(value, dict) or set(value) != {"answer"} or value["answer"] not in ALLOWED:
         detail = f"the schema allows {' or '.join(ALLOWED)}, it said {text[:60]!r}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -154,6 +156,86 @@ async def test_an_answer_without_end_is_not_read() -> None:
     assert str(MOST_BYTES) in failure.detail
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("code", "kind"), [(200, AbstentionKind.NOT_JSON), (500, AbstentionKind.TRANSPORT)]
+)
+async def test_what_never_ends_is_hung_up_on(code: int, kind: AbstentionKind, packed: bool) -> None:
+    """Also as an error, and as a few bytes that unpack to many: no memory, no waiting."""
+    hung_up = asyncio.Event()
+
+    async def pour(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=code)
+        packer = zlib.compressobj(wbits=31)
+        if packed:
+            response.headers["Content-Encoding"] = "gzip"
+        try:
+            await response.prepare(request)
+            while True:
+                piece = bytes(1 << 20)
+                await response.write(packer.compress(piece) if packed else piece)
+                await asyncio.sleep(0)
+        except ConnectionError:
+            hung_up.set()
+        return response
+
+    async with line(pour, attempt_s=5.0) as client:
+        with pytest.raises(ModelFailure) as caught:
+            await client.ask({"model": "m"})
+        await asyncio.wait_for(hung_up.wait(), 5.0)
+    assert caught.value.kind is kind
+
+
+async def test_a_packed_answer_is_unpacked() -> None:
+    """An endpoint behind a content network sends gzip."""
+
+    async def handle(_: web.Request) -> web.Response:
+        packed = gzip.compress("höre".encode())
+        return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
+
+    async with line(handle) as client:
+        assert await client.ask({"model": "m"}) == "höre"
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "zip", "idna", "nonsense"])
+async def test_an_error_is_read_as_utf_8_whatever_it_claims(charset: str) -> None:
+    """JSON is; and some of Python's codecs give no text."""
+    headers = {"Content-Type": f"application/json; charset={charset}"}
+
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(status=500, body=b'{"error": {"message": "over"}}', headers=headers)
+
+    failure = await failure_of(handle)
+    assert failure.kind is AbstentionKind.TRANSPORT
+    assert failure.detail.endswith("500 - over")
+
+
+@pytest.mark.parametrize("hidden", ["\\ud800", "\\u0000", "\\u001b[2J", "\\u202e", "\\n"])
+async def test_an_error_is_told_in_one_line_that_every_table_takes(hidden: str) -> None:
+    """PostgreSQL refuses NUL, both refuse half a surrogate pair; a terminal obeys the others."""
+    failure = await failure_of(status(500, f'{{"error": {{"message": "no{hidden}pe"}}}}'))
+    assert failure.detail.encode().decode().isprintable()
+    assert "no" in failure.detail and "pe" in failure.detail
+
+
+async def test_what_is_no_http_shows_no_key() -> None:
+    """The error quotes the broken line, and that may be ours, sent back."""
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.readuntil(b"\r\n\r\n")
+        ours = next(part for part in asked.split(b"\r\n") if b"Bearer" in part)
+        writer.write(b"HTTP/9 " + ours + b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(echo, "127.0.0.1", port := free_port())
+    client = ModelClient(options(base_url=f"http://127.0.0.1:{port}/v1"), 2.0, lambda: NOW)
+    with pytest.raises(ModelFailure, match=r"Bearer \*\*\*") as caught:
+        await client.ask({"model": "m"})
+    assert KEY not in str(caught.value)
+    await client.close()
+    server.close()
+
+
 async def test_a_dropped_connection_may_have_been_billed() -> None:
     """The request had left."""
 
@@ -214,6 +296,9 @@ async def test_a_key_that_comes_back_is_masked(code: int, spelt: str) -> None:
         ("999999", 3600.0),
         (format_datetime(datetime.fromtimestamp(NOW / 1000 + 30, UTC), usegmt=True), 30.0),
         ("soon", None),
+        ("inf", 3600.0),
+        ("Mon, 01 Jan 99999999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2024 00:00:00 +9999999999999999999", None),
         ("nan", None),
         (None, None),
     ],

@@ -28,7 +28,9 @@ async def test_one_that_obeys_keeps_its_best_way() -> None:
     assert line_of(made.seat, found).outcome is Outcome.OK
 
 
-@pytest.mark.parametrize("ignored", [PARIS, chat("Paris"), chat({"answer": "LEFT", "more": 1})])
+@pytest.mark.parametrize(
+    "ignored", [PARIS, chat("Paris"), chat({"answer": "LEFT", "more": 1}), chat("[" * 100_000)]
+)
 async def test_one_that_ignores_the_schema_is_demoted(ignored: str) -> None:
     """The natural answer is not allowed: who says it was not reading the schema."""
     made = table(ignored, OBEYS)

@@ -201,6 +201,16 @@ async def test_a_cancelled_call_stands_at_its_reserve_too() -> None:
     assert row.reserved == table.purse.reserved > 0
 
 
+async def test_what_our_own_code_raises_is_a_failure_that_stands_at_its_reserve() -> None:
+    """A trial at the start has no council around it: an error without a kind ended every model."""
+    table = Table(LookupError("unknown codec"), ANSWERED)
+    said = await table.ask()
+    assert (said.kind, said.detail) == ("error", "LookupError")
+    (row,) = table.store.rows.values()
+    assert row.reserved == table.purse.reserved > 0
+    assert table.seat.view().failures == 1
+
+
 async def test_an_answer_without_usage_stands_at_its_reserve() -> None:
     """What it cost is not known; it is never taken for nothing."""
     table = Table(chat(answer(), usage=None))
