@@ -391,7 +391,7 @@ class TraceStore(Protocol):
 class CandleStore(Protocol):
     """Closed candles, stored once: warm start, outcomes, replay and backtest read them."""
 
-    async def put(self, source: str, symbol: Symbol, timeframe: Timeframe, bars: Bars) -> None: ...
+    async def put(self, source: str, *seen: tuple[Symbol, Timeframe, Bars]) -> None: ...
 
     async def window(
         self, source: str, symbol: Symbol, timeframe: Timeframe, first: Ms, last: Ms

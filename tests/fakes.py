@@ -211,17 +211,20 @@ class MemoryCandles:
     def __init__(self) -> None:
         self.rows: dict[tuple[str, Symbol, Timeframe], dict[int, Row]] = {}
         self.put_rows = 0
+        self.puts = 0
         self.away = False
 
-    async def put(self, source: str, symbol: Symbol, timeframe: Timeframe, bars: Bars) -> None:
+    async def put(self, source: str, *seen: tuple[Symbol, Timeframe, Bars]) -> None:
         if self.away:
             raise TransientError("the database is away")
-        self.put_rows += len(bars)
-        kept = self.rows.setdefault((source, symbol, timeframe), {})
-        columns = (bars.open, bars.high, bars.low, bars.close, bars.volume)
-        for index, ts in enumerate(bars.ts):
-            o, h, low, c, v = (float(column[index]) for column in columns)
-            kept[int(ts)] = (int(ts), o, h, low, c, v)
+        self.puts += 1
+        for symbol, timeframe, bars in seen:
+            self.put_rows += len(bars)
+            kept = self.rows.setdefault((source, symbol, timeframe), {})
+            columns = (bars.open, bars.high, bars.low, bars.close, bars.volume)
+            for index, ts in enumerate(bars.ts):
+                o, h, low, c, v = (float(column[index]) for column in columns)
+                kept[int(ts)] = (int(ts), o, h, low, c, v)
 
     async def window(
         self, source: str, symbol: Symbol, timeframe: Timeframe, first: Ms, last: Ms

@@ -34,11 +34,12 @@ class Measured:
         return {**parts.hyperliquid.calls(), **parts.store.calls(), **models}
 
     def queues(self) -> Mapping[str, int]:
-        """What waits: rows, traces, entries and exits of the desk."""
+        """What waits: rows, traces, windows of candles, entries and exits of the desk."""
         entries, exits = self._parts.desk.waiting
         return {
             "money_rows": self._parts.rows.backlog,
             "traces": self._parts.store.traces.backlog(),
+            "candles": len(self._parts.keeper.waiting),
             "entries": entries,
             "exits": exits,
         }

@@ -142,22 +142,22 @@ async def test_a_trace_can_be_read_at_once(traces: TraceStore) -> None:
 
 async def test_candles_come_back_bit_for_bit(candles: CandleStore) -> None:
     """Indicators of stored bars are those of the bars that were seen."""
-    await candles.put("hyperliquid", BTC, Timeframe.M5, bars(AT, 1234))
+    await candles.put("hyperliquid", (BTC, Timeframe.M5, bars(AT, 1234)))
     found = await candles.window("hyperliquid", BTC, Timeframe.M5, AT, Ms(AT + 9999 * STEP))
     assert same(found, bars(AT, 1234))
 
 
 async def test_long_windows_are_joined_without_a_seam(candles: CandleStore) -> None:
     """More rows than are read at one time."""
-    await candles.put("hyperliquid", BTC, Timeframe.M5, bars(AT, 4100))
+    await candles.put("hyperliquid", (BTC, Timeframe.M5, bars(AT, 4100)))
     found = await candles.window("hyperliquid", BTC, Timeframe.M5, AT, Ms(AT + 9999 * STEP))
     assert same(found, bars(AT, 4100))
 
 
 async def test_a_window_has_both_ends_and_no_more(candles: CandleStore) -> None:
     """[first, last] by open time; what is missing is just not there."""
-    await candles.put("hyperliquid", BTC, Timeframe.M5, bars(AT, 3))
-    await candles.put("hyperliquid", BTC, Timeframe.M5, bars(AT + 5 * STEP, 3))
+    await candles.put("hyperliquid", (BTC, Timeframe.M5, bars(AT, 3)))
+    await candles.put("hyperliquid", (BTC, Timeframe.M5, bars(AT + 5 * STEP, 3)))
     first, last = Ms(AT + STEP), Ms(AT + 6 * STEP)
     found = await candles.window("hyperliquid", BTC, Timeframe.M5, first, last)
     assert found.ts.tolist() == [AT + n * STEP for n in (1, 2, 5, 6)]
@@ -165,18 +165,36 @@ async def test_a_window_has_both_ends_and_no_more(candles: CandleStore) -> None:
 
 async def test_a_candle_stored_again_is_replaced(candles: CandleStore) -> None:
     """A later correction of the venue is what later readers see."""
-    await candles.put("hyperliquid", BTC, Timeframe.M5, bars(AT, 3))
-    await candles.put("hyperliquid", BTC, Timeframe.M5, bars(AT + STEP, 1, price=50.0))
+    await candles.put("hyperliquid", (BTC, Timeframe.M5, bars(AT, 3)))
+    await candles.put("hyperliquid", (BTC, Timeframe.M5, bars(AT + STEP, 1, price=50.0)))
     found = await candles.window("hyperliquid", BTC, Timeframe.M5, AT, Ms(AT + 9 * STEP))
     assert found.open.tolist() == [100.1, 50.1, 100.1]
 
 
+async def test_windows_of_many_symbols_are_put_at_once(candles: CandleStore) -> None:
+    """Each lands under its own symbol and interval, also beyond the rows of one transaction."""
+    eth = Symbol("ETH")
+    await candles.put(
+        "hyperliquid",
+        (BTC, Timeframe.M5, bars(AT, 3)),
+        (eth, Timeframe.M5, bars(AT, 700, price=50.0)),
+        (BTC, Timeframe.M15, bars(AT, 1, price=70.0)),
+    )
+    last = Ms(AT + 9999 * STEP)
+    found = [
+        await candles.window("hyperliquid", symbol, frame, AT, last)
+        for symbol, frame in ((BTC, Timeframe.M5), (eth, Timeframe.M5), (BTC, Timeframe.M15))
+    ]
+    wanted = (bars(AT, 3), bars(AT, 700, price=50.0), bars(AT, 1, price=70.0))
+    assert all(same(*pair) for pair in zip(found, wanted, strict=True))
+
+
 async def test_sources_symbols_and_intervals_are_apart(candles: CandleStore) -> None:
     """Invented candles never feed a real backtest."""
-    await candles.put("simulator", BTC, Timeframe.M5, bars(AT, 2))
+    await candles.put("simulator", (BTC, Timeframe.M5, bars(AT, 2)))
     last = Ms(AT + 9 * STEP)
     assert len(await candles.window("hyperliquid", BTC, Timeframe.M5, AT, last)) == 0
     assert len(await candles.window("simulator", Symbol("ETH"), Timeframe.M5, AT, last)) == 0
     assert len(await candles.window("simulator", BTC, Timeframe.M1, AT, last)) == 0
-    await candles.put("simulator", BTC, Timeframe.M5, Bars.empty())
+    await candles.put("simulator", (BTC, Timeframe.M5, Bars.empty()))
     assert len(await candles.window("simulator", BTC, Timeframe.M5, AT, last)) == 2

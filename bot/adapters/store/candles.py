@@ -5,7 +5,7 @@ Owns the batches and windows; knows neither where candles come from nor what the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -39,13 +39,14 @@ class SqlCandleStore:
         self._database = database
         self._clock = clock
 
-    async def put(self, source: str, symbol: Symbol, timeframe: Timeframe, bars: Bars) -> None:
-        """Store bars, replacing those of the same open time. Raises TransientError."""
-        key = (str(source), str(symbol), timeframe.value)
+    async def put(self, source: str, *seen: tuple[Symbol, Timeframe, Bars]) -> None:
+        """Store bars, replacing those of the same open time. Raises TransientError.
+
+        Few bars of many symbols are one transaction; many bars are several.
+        """
         with self._clock.busy():
-            for start in range(0, len(bars), _ROWS_A_BATCH):
-                rows = _rows(key, bars[start : start + _ROWS_A_BATCH])
-                await self._database.write(partial(_put, rows=rows))
+            for batch in _batches(str(source), seen):
+                await self._database.write(partial(_put, rows=batch))
 
     async def window(
         self, source: str, symbol: Symbol, timeframe: Timeframe, first: Ms, last: Ms
@@ -77,6 +78,22 @@ async def _bars(db: AsyncConnection, found: Select[Any]) -> Bars:
     async for part in rows.partitions(_ROWS_A_PART):
         parts.append(Bars.of([(r[0], r[1], r[2], r[3], r[4], r[5]) for r in part]))
     return _joined(parts)
+
+
+def _batches(
+    source: str, seen: Iterable[tuple[Symbol, Timeframe, Bars]]
+) -> Iterator[Sequence[_Row]]:
+    """Rows of all windows, so many at a time; made when they are asked for."""
+    batch: list[_Row] = []
+    for symbol, timeframe, bars in seen:
+        key = (source, str(symbol), timeframe.value)
+        for start in range(0, len(bars), _ROWS_A_BATCH):
+            batch += _rows(key, bars[start : start + _ROWS_A_BATCH])
+            if len(batch) >= _ROWS_A_BATCH:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
 
 
 def _rows(key: tuple[str, str, str], bars: Bars) -> list[_Row]:

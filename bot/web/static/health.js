@@ -107,7 +107,7 @@ function resources(page) {
     ["Threads, open files", `${r.threads}, ${r.open_files}`],
     ["Last cycle", page.last_cycle?.machine_s === undefined ? "–" : `${plain(page.last_cycle.machine_s * 1000, 0)} ms, ${page.last_cycle.symbols} symbols`],
     ["Cycles", plain(page.cycles, 0)],
-    ["Rows, traces to write", page.queues ? `${plain(page.queues.money_rows, 0)}, ${plain(page.queues.traces, 0)}` : "–"],
+    ["Rows, traces, candles to write", page.queues ? ["money_rows", "traces", "candles"].map((name) => plain(page.queues[name], 0)).join(", ") : "–"],
     ["Entries, exits waiting", page.queues ? `${plain(page.queues.entries, 0)}, ${plain(page.queues.exits, 0)}` : "–"],
     ["Errors logged", plain(page.errors_logged, 0)],
     ...(page.models ? modelsToday(page.models) : []),

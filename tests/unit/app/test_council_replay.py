@@ -57,7 +57,7 @@ async def decided(world: World) -> TraceRecord:
         config = stored_config(given, made.council.template)
         await store.journal.put_config(record.fingerprint, Ms(CLOSE), config)
         source = f"hyperliquid:{world_name(world.settings)}"
-        await store.candles.put(source, BTC, M5, made.kit.feed.windows[BTC, M5])
+        await store.candles.put(source, (BTC, M5, made.kit.feed.windows[BTC, M5]))
         await store.answers.flush()
         messages = seats[0].questions[0].messages
         kept = await store.answers.get(answer_key(seats[0].identity, messages))

@@ -75,8 +75,8 @@ async def test_trades_are_added_up_by_symbol_and_by_strategy(store: Store) -> No
 async def test_the_latest_bars_come_oldest_first(store: Store) -> None:
     """Of this source, symbol and timeframe only."""
     bars = Bars.of([(at, 1.0, 2.0, 0.5, 1.5, 3.0) for at in range(0, 600_000, 60_000)])
-    await store.candles.put("here", BTC, Timeframe.M1, bars)
-    await store.candles.put("there", BTC, Timeframe.M1, bars[:2])
+    await store.candles.put("here", (BTC, Timeframe.M1, bars))
+    await store.candles.put("there", (BTC, Timeframe.M1, bars[:2]))
     found = await store.browse.latest_bars("here", BTC, Timeframe.M1, 3)
     assert found.ts.tolist() == [420_000, 480_000, 540_000]
     assert len(await store.browse.latest_bars("here", BTC, Timeframe.M5, 3)) == 0
