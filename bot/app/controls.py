@@ -49,6 +49,7 @@ class DaemonControls:
         for code in by_hand:
             safety.reset(code)
         safety.set_state(TradingState.ACTIVE, "")
+        withdrawn = await self._parts.closing.withdraw()
         kept = await self._written()
         stay = [{"code": breaker.code, "until_at": breaker.until} for breaker in safety.open_now()]
         return {
@@ -56,6 +57,7 @@ class DaemonControls:
             "breakers_reset": by_hand,
             "breakers_open": stay,
             "blocked": dict(safety.blocked),
+            "closing_withdrawn": withdrawn,
             "survives_restart": kept,
         }
 
@@ -81,23 +83,26 @@ class DaemonControls:
                 409, "not_ours", f"the {named} position is not Keel's: it is never touched"
             )
         with self._parts.world.clock.busy():
-            found = await self._parts.closing.close((named,), ExitReason.MANUAL)
-        return self._told(found)
+            found = await self._parts.closing.close((named,), ExitReason.MANUAL, by=by)
+        return await self._told(found)
 
     async def close_all(self, by: str) -> Mapping[str, object]:
         closing = self._parts.closing
         symbols = closing.concerned()
         log.warning("control_close_all", symbols=list(symbols), by=by)
         with self._parts.world.clock.busy():
-            found = await closing.close(symbols, ExitReason.FLATTEN)
-        return self._told(found)
+            found = await closing.close(symbols, ExitReason.FLATTEN, by=by)
+        return await self._told(found)
 
-    def _told(self, found: Sequence[Closed]) -> Mapping[str, object]:
-        """`ok`: nothing of what was asked is open any more."""
+    async def _told(self, found: Sequence[Closed]) -> Mapping[str, object]:
+        """`ok`: nothing of what was asked is open any more; else it goes on, told by symbol."""
         safety = self._parts.books.safety
+        going_on = [wish.symbol for wish in self._parts.closing.standing()]
         return {
             "ok": all(one.state.flat for one in found),
             "results": list(found),
+            "going_on": going_on,
+            "survives_restart": await self._written() if going_on else True,
             "not_ours": list(self._foreign()),
             "entries_allowed": safety.state is TradingState.ACTIVE,
         }

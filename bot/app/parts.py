@@ -38,6 +38,7 @@ from bot.pipeline.scan import Scan
 from bot.pipeline.trace import TraceBook
 from bot.pipeline.transfers import Transfers
 from bot.pipeline.turbulence import Turbulence
+from bot.pipeline.wishes import ExitWishes
 from bot.plugins import LoadedStrategy
 from bot.ports import Feed
 from config.settings import Settings
@@ -139,7 +140,7 @@ def _guarding(
     clock, feed, books, desk = world.clock, hyperliquid.feed, money.books, acting.desk
     transfers = Transfers(hyperliquid.venue, books, money.rows, money.facts)
     return _Guarding(
-        Closing(clock, feed, books, desk, acting.execution),
+        Closing(clock, feed, books, desk, acting.execution, ExitWishes(books, money.rows, clock)),
         Care(clock, feed, books, desk, policies.protection, world.pace.care_s),
         transfers,
         _lookout(world, hyperliquid, policies, money, transfers, scan),

@@ -1,4 +1,4 @@
-"""What /status says of reconciliation: how it stands, and what is not ours or not in step.
+"""What /status says of reconciliation: how it stands, and what is not as it is meant to be.
 
 Owns that one shape; reads memory only.
 """
@@ -11,13 +11,14 @@ from bot.app.parts import Parts
 
 
 def not_in_step(parts: Parts) -> Mapping[str, object]:
-    """The rows of /status about it: blocks with their causes, and reconciliation."""
+    """The rows of /status about it: blocks and their causes, reconciliation, wishes to close."""
     safety = parts.books.safety
     return {
         "foreign_orders": parts.reconcile.foreign_orders,
         "reconciliation": reconciliation_of(parts),
         "blocked": dict(safety.blocked),
         "blocks": safety.blocks.all(),
+        "closing": list(parts.closing.standing()),
     }
 
 

@@ -34,6 +34,9 @@ def run(args: argparse.Namespace, loaded: Loaded) -> int:
             say(_line(result))
         if not told["results"]:
             say("nothing is open")
+        if told["going_on"]:
+            kept = "" if told["survives_restart"] else " while this daemon runs"
+            say(f"goes on{kept}: {', '.join(told['going_on'])}; `resume` withdraws it")
         for symbol in told["not_ours"] if args.all else ():
             say(f"{symbol}: held at the venue, not by Keel; not touched")
         if args.all and told["entries_allowed"]:

@@ -27,6 +27,8 @@ def run(args: argparse.Namespace, loaded: Loaded) -> int:
         for breaker in told["breakers_open"]:
             until = breaker["until_at"] or "its cause is over"
             say(f"{breaker['code']} stays open until {until}")
+        for symbol in told["closing_withdrawn"]:
+            say(f"{symbol} is not closed, and no longer being closed: `close {symbol}` asks again")
         for symbol, why in told["blocked"].items():
             say(f"{symbol} stays closed to entries: {why}")
     return finish(args, told)

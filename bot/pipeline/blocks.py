@@ -30,6 +30,7 @@ class BlockKind(StrEnum):
     MARKET_SHUT = "market_shut"  # the venue refused an entry for the market's sake: for a while
     DUST = "dust"  # less than a lot is held: until it is gone, or a lot is less
     DELISTED = "delisted"  # until the venue lists it again
+    LEAVING = "leaving"  # until what a person wished closed is closed, or the wish withdrawn
     OTHER = "other"  # until lifted by whoever put it
 
 

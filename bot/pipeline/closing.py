@@ -1,13 +1,15 @@
 """Closing by hand: one position or all of them, each tried, each told how it ended.
 
-Owns how long a person's exit is followed and what is said of it; the desk's exit lane sends it.
-Asks neither the trading state nor a breaker nor the database: an exit is never refused for them.
+Owns how long a person's exit is followed, that it goes on beyond that, and what is said of it;
+the desk's exit lane sends it. Asks neither the trading state nor a breaker nor the database: an
+exit is never refused for them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -23,9 +25,11 @@ from bot.domain.types import (
     Symbol,
     Trade,
 )
+from bot.pipeline.blocks import BlockKind
 from bot.pipeline.books import Books
 from bot.pipeline.desk import Desk
 from bot.pipeline.execute import Execution
+from bot.pipeline.wishes import ExitWish, ExitWishes
 from bot.ports import Clock, Feed
 
 log = structlog.get_logger(__name__)
@@ -68,34 +72,112 @@ class Closing:
     """Asks the desk, again where an exit did not fill, and follows each symbol to its end."""
 
     def __init__(
-        self, clock: Clock, feed: Feed, books: Books, desk: Desk, execution: Execution
+        self,
+        clock: Clock,
+        feed: Feed,
+        books: Books,
+        desk: Desk,
+        execution: Execution,
+        wishes: ExitWishes,
     ) -> None:
         self._clock = clock
         self._feed = feed
         self._books = books
         self._desk = desk
         self._execution = execution
+        self._wishes = wishes
+        self._followed: Counter[Symbol] = Counter()  # by somebody who waits for the answer
+
+    def recover(self, state: Mapping[str, object]) -> None:
+        """Take up what an earlier life was asked to close and did not."""
+        self._wishes.recover(state)
+
+    def standing(self) -> tuple[ExitWish, ...]:
+        """What a person wished closed and is still open, or not known to be closed."""
+        return tuple(self._wishes.standing.values())
+
+    async def run(self) -> None:
+        """Service: go on with what was not done while somebody waited, or in an earlier life."""
+        while True:
+            await self._wishes.some.wait()
+            with self._clock.busy():
+                self.step()
+            await self._clock.pause(LOOK_S)
+
+    def step(self) -> None:
+        """Try each that is open, when its next try is due; end what is done."""
+        for symbol, wish in tuple(self._wishes.standing.items()):
+            if self._followed[symbol]:
+                continue
+            if symbol in self._books.symbols():
+                self._desk.close(symbol, wish.reason, patient=True)
+                continue
+            self._wishes.end((symbol,))
+            _log(self._ended(wish))
+
+    async def withdraw(self) -> tuple[Symbol, ...]:
+        """Wish none of it any more; the symbols of which something is still open.
+
+        An exit that is on its way ends as it does; one that waits in the book is cancelled.
+        """
+        left = tuple(symbol for symbol in self._wishes.standing if symbol in self._books.symbols())
+        self._wishes.end(tuple(self._wishes.standing))
+        try:
+            async with asyncio.timeout(CONFIRMED_S):
+                for order in [o for symbol in left for o in self._books.resting_exits(symbol)]:
+                    await self._execution.cancel(order)
+        except TimeoutError:
+            log.warning("not_withdrawn", symbols=list(left), error="the venue did not answer")
+        return left
 
     def concerned(self) -> tuple[Symbol, ...]:
         """Symbols that are held, or will be when an entry on its way fills."""
         return tuple(sorted(self._books.symbols()))
 
     async def close(
-        self, symbols: Sequence[Symbol], reason: ExitReason, limit_s: float = FOLLOWED_S
+        self,
+        symbols: Sequence[Symbol],
+        reason: ExitReason,
+        limit_s: float = FOLLOWED_S,
+        by: str = "",
     ) -> tuple[Closed, ...]:
         """Close these; what became of each, in the same order. Asked twice, it is closed once.
 
-        `limit_s`: machine time. Nothing is awaited that the venue or the database could hold up,
-        but the venue's word on a position that is gone, for 10 s.
+        `limit_s`: machine time; what is open by then is tried on by `run`. Nothing is awaited
+        that the venue or the database could hold up, but the venue's word on a position that is
+        gone, for 10 s.
+        """
+        before = {symbol: self._books.positions.get(symbol) for symbol in symbols}
+        self._wishes.put(symbols, reason, by)
+        self._followed.update(symbols)
+        try:
+            await self._follow(symbols, reason, limit_s, before)
+        finally:
+            self._followed.subtract(symbols)
+        found = tuple(self._told(symbol, before[symbol]) for symbol in symbols)
+        self._wishes.end(one.symbol for one in found if one.state.flat)
+        for one in found:
+            _log(one)
+        return found
+
+    async def _follow(
+        self,
+        symbols: Sequence[Symbol],
+        reason: ExitReason,
+        limit_s: float,
+        before: dict[Symbol, Position | None],
+    ) -> None:
+        """Try until all is closed, or nothing more can come of it within the limit.
+
+        `before` gets the position of an entry that fills meanwhile.
         """
         books = self._books
-        before = {symbol: books.positions.get(symbol) for symbol in symbols}
         if reason is ExitReason.MANUAL:
             await self._write_off([symbol for symbol in symbols if symbol in books.gone])
         tries = dict.fromkeys(symbols, 0)
         deadline = self._clock.monotonic() + limit_s
         while True:
-            pending = [symbol for symbol in symbols if symbol in books.symbols()]
+            pending = [s for s in symbols if s in books.symbols() and s in self._wishes.standing]
             for symbol in pending:
                 before[symbol] = before[symbol] or books.positions.get(symbol)
                 tries[symbol] += self._try(symbol, reason, tries[symbol])
@@ -103,12 +185,6 @@ class Closing:
             if left <= 0 or not any(self._hopeful(symbol, tries[symbol]) for symbol in pending):
                 break
             await self._until_fewer(len(pending), min(left, LOOK_S))
-        found = tuple(self._told(symbol, before[symbol]) for symbol in symbols)
-        for one in found:
-            log.warning(
-                "closed_by_hand", symbol=one.symbol, state=one.state.value, why=one.why or None
-            )
-        return found
 
     async def _write_off(self, gone: Sequence[Symbol]) -> None:
         """Named by a person: what the venue confirms to hold nothing of leaves the books."""
@@ -149,7 +225,9 @@ class Closing:
             why = self._why_open(symbol, held)
             return Closed(symbol, Closure.STILL_OPEN, why, side, size, held.trace_id)
         if symbol in books.symbols():
-            why = books.safety.blocked.get(symbol) or "an entry is on its way, not answered yet"
+            blocks = books.safety.blocks.of(symbol)
+            known = "; ".join(one.why for one in blocks if one.kind is not BlockKind.LEAVING)
+            why = known or "an entry is on its way, not answered yet"
             return Closed(symbol, Closure.UNKNOWN, why)
         if before is None:
             return Closed(symbol, Closure.NOTHING_OPEN)
@@ -157,6 +235,15 @@ class Closing:
         net = trade.net_pnl if trade is not None else None
         side, size = before.side.value, before.quantity
         return Closed(symbol, Closure.CLOSED, "", side, size, before.trace_id, net)
+
+    def _ended(self, wish: ExitWish) -> Closed:
+        """What became of a wish that nobody waited for."""
+        trades = (trade for trade in reversed(self._books.trades) if trade.symbol == wish.symbol)
+        trade = next(trades, None)
+        if trade is None or trade.closed_at < wish.asked_at:
+            return Closed(wish.symbol, Closure.NOTHING_OPEN)
+        side, net = trade.side.value, trade.net_pnl
+        return Closed(wish.symbol, Closure.CLOSED, "", side, trade.quantity, trade.trace_id, net)
 
     def _trade_of(self, position: Position) -> Trade | None:
         trades = reversed(self._books.trades)
@@ -190,3 +277,7 @@ class Closing:
             if order.trace_id == held.trace_id and order.leg is Leg.EXIT:
                 return order
         return None
+
+
+def _log(one: Closed) -> None:
+    log.warning("closed_by_hand", symbol=one.symbol, state=one.state.value, why=one.why or None)

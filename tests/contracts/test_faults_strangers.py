@@ -10,6 +10,7 @@ from pathlib import Path
 from bot.domain.types import ExitReason, TradingState
 from bot.pipeline.blocks import BlockKind
 from bot.pipeline.closing import Closing, Closure
+from bot.pipeline.wishes import ExitWishes
 from tests.acting import ETH, SOL, acting
 
 
@@ -38,7 +39,10 @@ async def test_a_position_gone_without_a_fill_leaves_the_books_by_hand(tmp_path:
         taken = half.account.holdings.pop("ETH")
         await half.play(60)
         assert half.books.gone == {ETH}
-        closing = Closing(half.clock, half.hyperliquid.feed, half.books, half.desk, half.execution)
+        wishes = ExitWishes(half.books, half.rows, half.clock)
+        closing = Closing(
+            half.clock, half.hyperliquid.feed, half.books, half.desk, half.execution, wishes
+        )
         (one,) = await closing.close((ETH,), ExitReason.FLATTEN)
         assert one.state is Closure.STILL_OPEN and "close ETH" in one.why
         half.account.holdings["ETH"] = taken

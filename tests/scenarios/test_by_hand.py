@@ -6,17 +6,19 @@ import json
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
-from http.client import HTTPConnection
+from contextlib import closing, suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.books import books_equal
-from tests.daemon import ROOT, Daemon, free_port, wait_for
+from tests.books import books_equal, venue_orders
+from tests.daemon import ROOT, Daemon, Simulator, free_port, wait_for
+from tests.scenarios.kills import BUSY, one_order_an_intent
 from tests.scenarios.test_database_away import exclusively
 
 SPEED = 60  # as a person would run it
@@ -24,6 +26,7 @@ ASKED_LIMIT_S = 90.0
 TRADE_LIMIT_S = 90.0
 COMMAND_LIMIT_S = 60.0
 EXPIRY_S = 5
+FLATTENED_LIVES = 3
 
 
 class Operated(Daemon):
@@ -42,6 +45,11 @@ class Operated(Daemon):
             line.request("POST", f"/control/{route}", json.dumps(body), headers)
             answer = line.getresponse()
             return answer.status, dict(json.loads(answer.read()))
+
+    def post_in_vain(self, route: str) -> None:
+        """Ask, and never hear: the daemon may be killed meanwhile."""
+        with suppress(OSError, HTTPException):
+            self.post(route, {})
 
     def command(self, *words: str) -> tuple[int, str]:
         """`python main.py ...` in another process; its exit code and what it wrote."""
@@ -202,6 +210,53 @@ def test_close_all_flattens_while_halted_and_the_halt_outlives_a_kill(tmp_path: 
         assert daemon.post("close-all", {})[1]["ok"] is True
         assert daemon.terminate() == 0, daemon.output()
     books_equal(daemon.books, daemon.ledger)
+
+
+def test_a_flatten_cut_off_by_a_kill_goes_on_in_the_next_life(tmp_path: Path) -> None:
+    """Halted, all to be closed at a venue that fails, kill -9: the next life closes each by itself.
+
+    Nobody asks again; the halt stays, and what was wished is over after it.
+    """
+    with Simulator(tmp_path / "venue", 1, SPEED / 2) as venue:
+        wired = {"HYPERLIQUID_BASE_URL": venue.answering().url, "TIME_STOP_MINUTES": 600}
+        settings = {**BUSY, **wired}
+        for _ in range(FLATTENED_LIVES):
+            with Operated(tmp_path, **settings) as first:
+                first.healthy()
+                _flatten_in_vain(first, venue)
+                first.kill()
+            venue.misbehave(())
+            with Operated(tmp_path, **settings) as second:
+                second.healthy()
+                ends = _flattened_by_itself(second)
+                assert second.terminate() == 0, second.output()
+            if "flatten" in ends:
+                break
+        else:
+            raise AssertionError("the venue's own stops and targets were faster in every life")
+        books_equal(second.books, venue.ledger)
+        one_order_an_intent(venue_orders(venue.ledger))
+
+
+def _flatten_in_vain(daemon: Operated, venue: Simulator) -> None:
+    """All was asked to be closed, and no exit came through."""
+    daemon.post("resume", {})
+    daemon.until(lambda s: len(s["positions"]) >= 2, TRADE_LIMIT_S, "positions are open")
+    venue.misbehave([{"kind": "gateway", "on": "exit", "times": 0}])
+    daemon.post("halt", {"reason": "lunch"})
+    threading.Thread(target=daemon.post_in_vain, args=("close-all",)).start()
+    time.sleep(2.0)  # the first try is in the journal, and was refused
+    assert {row["reason"] for row in daemon.status()["closing"]} == {"flatten"}
+
+
+def _flattened_by_itself(daemon: Operated) -> set[str]:
+    """How those ended that an earlier life was to close; nobody asked this one."""
+    flat = daemon.until(lambda s: not s["positions"] and not s["closing"], 30.0, "it is flat")
+    assert (flat["trading_state"], flat["trading_state_why"]) == ("HALTED", "lunch")
+    (goes_on,) = [event for event in daemon.events() if event.get("event") == "closing_goes_on"]
+    told = {event["symbol"] for event in daemon.events() if event.get("event") == "closed_by_hand"}
+    assert told == set(goes_on["symbols"]), "each is told"
+    return {row["exit_reason"] for row in flat["recent_trades"][: len(told)]}
 
 
 def test_close_all_works_while_the_database_is_away(tmp_path: Path) -> None:

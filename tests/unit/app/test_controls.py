@@ -169,6 +169,21 @@ async def test_what_stays_open_is_told_as_not_ok() -> None:
         assert "market is halted" in told["results"][0]["why"]
 
 
+async def test_what_stays_open_goes_on_until_a_resume_withdraws_it() -> None:
+    """Told with the answer, kept over a restart, in /status; a resume names what it leaves open."""
+    async with keel() as running:
+        await running.enter()
+        running.venue.fail("submit:exit", *[VenueRejected("market is halted")] * 999)
+        told = read(await running.close_all())
+        assert (told["going_on"], told["survives_restart"]) == (["BTC"], True)
+        assert Tables(running.journal.written).state["leave:BTC"] is not None
+        assert [wish.by for wish in running.made.closing.standing()] == ["ada"]
+        resumed = read(await running.finish(running.controls.resume("ada")))
+        assert resumed["closing_withdrawn"] == ["BTC"]
+        assert Tables(running.journal.written).state["leave:BTC"] is None
+        assert "BTC" in running.made.books.positions
+
+
 async def test_a_position_of_somebody_else_is_named_and_never_touched() -> None:
     """Opened by hand at the venue: Keel sends nothing for it."""
     async with keel() as running:

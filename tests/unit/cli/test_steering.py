@@ -117,6 +117,7 @@ def test_resume_names_what_stays_open(
                 {"code": "data", "until_at": None},
             ],
             "blocked": {"ETH": "foreign position"},
+            "closing_withdrawn": ["SOL"],
             "survives_restart": True,
         },
     )
@@ -125,6 +126,7 @@ def test_resume_names_what_stays_open(
         "ACTIVE; breakers closed by hand: drawdown",
         "daily_loss stays open until 2026-01-02T00:00:00.000Z",
         "data stays open until its cause is over",
+        "SOL is not closed, and no longer being closed: `close SOL` asks again",
         "ETH stays closed to entries: foreign position",
     ]
 
@@ -149,12 +151,14 @@ def test_close_all_tells_each_and_leaves_with_1_when_one_is_open(
     results = [closed("BTC", "closed"), closed("ETH", "still_open", "no price")]
     results.append(closed("SOL", "unknown", "no answer yet"))
     told = {"ok": False, "results": results, "not_ours": ["OP"], "entries_allowed": True}
+    told |= {"going_on": ["ETH", "SOL"], "survives_restart": True}
     keel.answers["/control/close-all"] = (200, told)
     assert run(folder, keel.port, "close", "--all") == 1
     assert capsys.readouterr().out.splitlines() == [
         "BTC: closed LONG 0.5, net -1.25 USD (BTC-1)",
         "ETH: STILL OPEN, LONG 0.5: no price",
         "SOL: UNKNOWN: no answer yet; ask again",
+        "goes on: ETH, SOL; `resume` withdraws it",
         "OP: held at the venue, not by Keel; not touched",
         "entries are still allowed: `halt` keeps it flat",
     ]
@@ -170,6 +174,7 @@ def test_close_takes_a_symbol_or_all(
         assert run(folder, keel.port, *words) == 2
     assert keel.heard == []
     flat = {"ok": True, "results": [closed("BTC", "nothing_open")], "not_ours": []}
+    flat |= {"going_on": [], "survives_restart": True}
     keel.answers["/control/close"] = (200, {**flat, "entries_allowed": True})
     assert run(folder, keel.port, "close", "BTC") == 0
     assert capsys.readouterr().out == "BTC: nothing is open\n"

@@ -12,11 +12,13 @@ from bot.domain.types import ExitReason, Leg, Symbol, TradingState
 from bot.pipeline import books
 from bot.pipeline.closing import TRIES, Closed, Closing, Closure
 from bot.pipeline.reconcile import Cadence
+from bot.pipeline.wishes import ExitWishes
 from tests.unit.pipeline.given import BTC, ETH, SOL, Kit, entry, kit, plan, running
 
 
 def closing(made: Kit) -> Closing:
-    return Closing(made.clock, made.feed, made.books, made.desk, made.execution)
+    wishes = ExitWishes(made.books, made.rows, made.clock)
+    return Closing(made.clock, made.feed, made.books, made.desk, made.execution, wishes)
 
 
 async def close(made: Kit, *symbols: Symbol, limit_ms: int = 30_000) -> tuple[Closed, ...]:
