@@ -8,19 +8,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 from bot.domain.reasons import Reason, Stage
-from bot.domain.types import Ms, Score, Signal, Symbol, TraceId
+from bot.domain.types import Ms, Score, Signal, Symbol, TraceId, trace_id
 from bot.ports import Clock, TraceRecord, TraceStore
 
 DURATIONS_KEPT = 1_000  # behind the latency of /metrics
-
-
-def trace_id(symbol: Symbol, bar_close: Ms, number: int) -> TraceId:
-    """`{symbol}-{bar close yyyymmddThhmm}-{n}` (spec 05)."""
-    close = datetime.fromtimestamp(bar_close / 1000, UTC)
-    return TraceId(f"{symbol}-{close:%Y%m%dT%H%M}-{number}")
 
 
 class Trail:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +255,33 @@ def test_a_killed_daemon_asks_nothing_again_within_the_bar(
     for ident in (*first, trace["id"]):
         assert begun.replayed(daemon, ident)[0] == 0
     held_back(daemon, coin)
+    untouched(begun, daemon)
+
+
+def test_a_daemon_killed_while_models_are_at_work_forgets_no_reserve(
+    begun: Begun, server: Aimock, tmp_path: Path
+) -> None:
+    """kill -9 before any answer: the next life asks under another id and keeps what stands."""
+    coin = begun.others[0]
+    both = [begun.held, coin]
+    standing = "SELECT * FROM decisions WHERE kind = 'asked' AND trace_id NOT LIKE 'probe-%'"
+    server.give(everybody(**dict.fromkeys(MODELS, HANGS_MS)))
+    with begun.resumed(tmp_path, both, settings(server.url)) as daemon:
+        daemon.healthy(START_S)
+        wait_for(lambda: len(rows(daemon, standing)) == len(MODELS), LIMIT_S, "all are asked")
+        daemon.kill()
+    stood = rows(daemon, standing)
+    server.give([obeys_probe(), *(one for model in MODELS.values() for one in holds(model))])
+    with begun.daemon(tmp_path, both, settings(server.url)) as daemon:
+        daemon.healthy(START_S)
+        wait_for_decisions(daemon, coin)
+        money = daemon.status()["models"]
+        assert daemon.terminate() == 0, daemon.output()
+    assert rows(daemon, standing) == stood
+    reserved = "SELECT reserved_usd FROM decisions"
+    assert (
+        Decimal(money["reserved_usd"]) == sum(Decimal(one) for (one,) in rows(daemon, reserved)) > 0
+    )
     untouched(begun, daemon)
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.adapters.store.engine import Database
+from bot.adapters.store.model_tables import decisions
 from bot.adapters.store.replay import Replay
 from bot.adapters.store.rows import ReadRow
 from bot.adapters.store.spool import Spool
@@ -28,7 +29,7 @@ from bot.adapters.store.trace_rows import (
     write_traces,
 )
 from bot.domain.errors import InvariantBroken, TransientError
-from bot.domain.types import Ms, Symbol, TraceId
+from bot.domain.types import Ms, Symbol, TraceId, trace_id
 from bot.ports import Clock, TraceRecord
 
 log = structlog.get_logger(__name__)
@@ -37,6 +38,7 @@ BATCH_ROWS = 100  # 45,000 rows a second by batches of 100, 1,200 one by one (me
 BATCH_WAIT_S = 0.25
 FIRST_RETRY_S = 0.25
 LAST_RETRY_S = 5.0
+PROBED = 20  # numbers of a bar that are looked for at once
 
 
 class SqlTraceStore:
@@ -142,12 +144,29 @@ class SqlTraceStore:
         return tuple(await self._newest(stored, queued, limit))
 
     async def last_number(self, symbol: Symbol, bar_close: Ms) -> int:
-        """Highest n stored, queued or spooled for this bar; 0 for none. Raises TransientError."""
+        """Highest n stored, queued, spooled or asked about for this bar; 0 for none.
+
+        Raises TransientError.
+        """
         same = select(traces.c.id).where(traces.c.symbol == symbol, traces.c.bar_close == bar_close)
         ids = [row["id"] for row in await self._rows(same)]
         ids += [rows.id for rows in self._queue.values() if _bar(rows) == (symbol, bar_close)]
         spooled = self._spooled_numbers.get((symbol, bar_close), 0)
-        return max([spooled, *(_number(ident) for ident in ids)])
+        return await self._asked(symbol, bar_close, max([spooled, *map(_number, ids)]))
+
+    async def _asked(self, symbol: Symbol, bar_close: Ms, last: int) -> int:
+        """Highest n from `last` on under which a model was asked.
+
+        A process that was killed meanwhile left no trace of it, but what it may have spent: a
+        second question of that name would be booked in its place.
+        """
+        while True:
+            names = [trace_id(symbol, bar_close, n) for n in range(last + 1, last + 1 + PROBED)]
+            found = select(decisions.c.trace_id).where(decisions.c.trace_id.in_(names))
+            asked = [_number(row["trace_id"]) for row in await self._rows(found)]
+            if not asked:
+                return last
+            last = max(asked)
 
     async def funnel(self, since: Ms) -> Mapping[tuple[str, str], int]:
         """How many traces ended at each (stage, result) since then. Raises TransientError."""

@@ -40,6 +40,7 @@ from bot.domain.types.names import (
     Timeframe,
     TraceId,
     TradingState,
+    trace_id,
 )
 from bot.domain.types.seen import Bars, Market, RedFlag, Score, ScorePart, Signal, SoftEffect
 from bot.domain.types.shown import Brief, Direction, Fact, Horizon, Messages
@@ -104,6 +105,7 @@ __all__ = [
     "Tier",
     "Timeframe",
     "TraceId",
+    "trace_id",
     "Trade",
     "Transfer",
     "TradingState",

@@ -5,6 +5,7 @@ Owns the enumerations of the domain; knows no value that is built from them.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 from typing import NewType
@@ -21,6 +22,12 @@ TraceId = NewType("TraceId", str)  # "{symbol}-{bar close yyyymmddThhmm}-{n}"
 Cloid = NewType("Cloid", str)  # client order id: "0x" and 32 hex digits
 
 ZERO = Decimal(0)
+
+
+def trace_id(symbol: Symbol, bar_close: Ms, number: int) -> TraceId:
+    """`{symbol}-{bar close yyyymmddThhmm}-{n}` (spec 05)."""
+    close = datetime.fromtimestamp(bar_close / 1000, UTC)
+    return TraceId(f"{symbol}-{close:%Y%m%dT%H%M}-{number}")
 
 
 class Side(StrEnum):

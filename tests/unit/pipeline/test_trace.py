@@ -7,9 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from bot.domain.reasons import Reason, Stage
-from bot.domain.types import Ms, Symbol
+from bot.domain.types import Ms, Symbol, trace_id
 from bot.pipeline.funnel import STEPS, ended, funnel
-from bot.pipeline.trace import TraceBook, trace_id
+from bot.pipeline.trace import TraceBook
 from bot.runtime.clock import ManualClock
 from tests.fakes import MemoryTraces
 from tests.unit.pipeline.given import BTC, ETH

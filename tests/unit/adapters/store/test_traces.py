@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from bot.adapters.store.traces import LAST_RETRY_S
 from bot.domain import canonical
 from bot.domain.errors import TransientError
 from bot.domain.reasons import Check, CheckCode
-from bot.domain.types import Ms, Side, Symbol, TraceId
+from bot.domain.types import ASKED, Attempt, Ms, Side, Symbol, TraceId, trace_id
 from bot.ports import TraceRecord
 from tests.unit.adapters.store.conftest import Opener
 from tests.unit.adapters.store.fakes import AT, BTC, FakeClock, locked, query, record
@@ -150,6 +151,18 @@ async def test_last_number_counts_stored_queued_and_spooled(opener: Opener) -> N
     assert await store.traces.last_number(BTC, Ms(AT + 1)) == 0
     await store.traces.flush()
     assert await store.traces.last_number(BTC, AT) == 12
+
+
+async def test_a_number_under_which_a_model_was_asked_is_taken(store: Store) -> None:
+    """Killed before its trace was written, and once more: no reserve is booked over."""
+    for n in (1, 3, 40):
+        ident = trace_id(BTC, AT, n)
+        await store.attempts.put([Attempt(ident, "openai", 1, ASKED, AT, reserved=Decimal("0.01"))])
+    assert await store.traces.last_number(BTC, AT) == 3
+    await store.attempts.put([Attempt(trace_id(BTC, AT, 21), "openai", 1, ASKED, AT)])
+    assert await store.traces.last_number(BTC, AT) == 40
+    assert await store.traces.last_number(BTC, Ms(AT + 300_000)) == 0
+    assert await store.traces.last_number(Symbol("BT"), AT) == 0
 
 
 async def test_the_funnel_counts_by_stage_and_result(store: Store) -> None:
