@@ -6,7 +6,7 @@ Owns declaring and checking them; what an endpoint understands and costs is conf
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
@@ -253,6 +253,7 @@ def chosen(settings: Settings) -> tuple[Chosen, ...]:
 
 def model_problems(settings: Settings, skip: frozenset[str]) -> Iterator[str]:
     """Lines for models that are switched on and cannot be asked; `skip`: names already wrong."""
+    yield from _about_twins(chosen(settings))
     for one in chosen(settings):
         if one.key_setting not in skip:
             yield from _about_key(one)
@@ -266,6 +267,20 @@ def model_problems(settings: Settings, skip: frozenset[str]) -> Iterator[str]:
             f"MODEL_ATTEMPT_SECONDS {council.model_attempt_seconds:g} is above "
             f"COUNCIL_DEADLINE_SECONDS {council.council_deadline_seconds:g}; no answer could count"
         )
+
+
+def _about_twins(models: Sequence[Chosen]) -> Iterator[str]:
+    """One model on two seats would be a quorum of its own."""
+    first: dict[tuple[str, str], Chosen] = {}
+    for one in models:
+        other = first.setdefault((one.base_url.lower(), one.model), one)
+        if other is not one:
+            name = one.name.upper()
+            yield (
+                f"{name}_MODEL: ENABLE_{other.name.upper()} and ENABLE_{name} ask "
+                f"{show(one.model)} at the same address, and one model has one vote; "
+                f"name another model, or set ENABLE_{name}=false"
+            )
 
 
 def _about_key(one: Chosen) -> Iterator[str]:

@@ -70,6 +70,15 @@ def test_the_market_keeps_its_speed_where_it_is_said() -> None:
         (on("grok", GROK_BASE_URL="http://models.example/v1"), "https://"),
         (on("grok", GROK_BASE_URL="https://user:secret@models.example"), "without a user"),
         (on("vllm", VLLM_BASE_URL="http://127.0.0.1:8000/v1"), "Keel's own page"),
+        (
+            {
+                "ENABLE_OLLAMA": "true",
+                "ENABLE_VLLM": "true",
+                "VLLM_BASE_URL": "http://127.0.0.1:11434/v1/",
+                "VLLM_MODEL": "qwen3:8b",
+            },
+            "one model has one vote",
+        ),
         ({"OPENAI_API_KEY": "sk with a space"}, "OPENAI_API_KEY: (hidden)"),
         ({"COUNCIL_DEADLINE_SECONDS": "0"}, "from 1 to 600"),
         ({"MODEL_ATTEMPT_SECONDS": "120"}, "above COUNCIL_DEADLINE_SECONDS"),
