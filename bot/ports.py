@@ -53,7 +53,7 @@ class Clock(Protocol):
         ...
 
     async def sleep_until(self, at: Ms) -> None:
-        """Sleep until market time `at`."""
+        """Sleep until market time `at`; no longer where the clock is set back: look again."""
         ...
 
     def monotonic(self) -> float:

@@ -19,7 +19,8 @@ from bot.runtime.deadlines import Deadline, Deadlines
 
 log = structlog.get_logger(__name__)
 
-LONGEST_NAP_S = 10.0  # a suspended machine or a set wall clock is noticed this soon
+LONGEST_NAP_S = 1.0  # a suspended machine or a set wall clock is noticed this soon
+SET_BACK_S = 1.0  # machine time beyond what was left: the clock was set back, it is not slewing
 QUIET_ROUNDS = 6  # loop rounds without a hold: a socket hop takes two, a queue hand-over one
 STALL_S = 30.0  # real seconds of standing market time before the holders are named
 
@@ -35,11 +36,21 @@ class _RealClock:
         return Ms(self.wall())
 
     async def sleep_until(self, at: Ms) -> None:
-        while True:
-            left_ms = at - self.now()
-            if left_ms <= 0:
+        """In naps, by the market clock: one that is set forward wakes at the next of them.
+
+        Machine time bounds it all: a clock that is set back does not hold anybody for longer
+        than it said before.
+        """
+        began, left_s = time.monotonic(), self._left_s(at)
+        while left_s > 0 and time.monotonic() - began < left_s + SET_BACK_S:
+            now_s = self._left_s(at)
+            if now_s <= 0:
                 return
-            await asyncio.sleep(min(left_ms / 1000 / self.speed, LONGEST_NAP_S))
+            await asyncio.sleep(min(now_s, LONGEST_NAP_S))
+
+    def _left_s(self, at: Ms) -> float:
+        """Machine seconds until market time `at`, as the clock stands."""
+        return (at - self.now()) / 1000 / self.speed
 
     def monotonic(self) -> float:
         return time.monotonic()

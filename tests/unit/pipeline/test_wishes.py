@@ -154,13 +154,13 @@ async def test_a_withdrawn_wish_sends_nothing_more_and_stays_withdrawn() -> None
         await dead.enter()
         dead.venue.fail("submit:exit", *[REFUSED] * 500)
         asking = asyncio.create_task(one.close((BTC,), ExitReason.FLATTEN))
-        await dead.play(500)
+        await dead.play(300)
+        sent = len(dead.venue.of_leg(Leg.EXIT))
+        assert sent == RUNGS
         assert await dead.finish(one.withdraw()) == (BTC,)
         assert one.standing() == () and not dead.books.safety.blocked
-        await dead.play(2_000)
-        assert asking.done()
-        sent = len(dead.venue.of_leg(Leg.EXIT))
         await dead.play(30_000)
+        assert asking.done()
         assert len(dead.venue.of_leg(Leg.EXIT)) == sent
         assert await dead.finish(one.withdraw()) == ()
     made, again = await next_life(dead)

@@ -10,6 +10,7 @@ import pytest
 
 from bot.domain.types import Ms
 from bot.ports import Clock
+from bot.runtime import clock as clock_module
 from bot.runtime.clock import LockstepClock, ManualClock, ScaledClock, SystemClock
 from bot.runtime.deadlines import COMPACT_FROM, Deadlines
 
@@ -62,6 +63,60 @@ async def test_system_clock_sleeps_until_market_time() -> None:
     await clock.sleep_until(at)
     assert clock.now() >= at
     await asyncio.wait_for(clock.sleep_until(Ms(0)), 0.5)
+
+
+class SetClock(SystemClock):
+    """A machine whose wall clock somebody sets."""
+
+    offset_ms = 0
+
+    def wall(self) -> int:
+        return super().wall() + self.offset_ms
+
+
+async def test_a_wall_clock_that_is_set_back_holds_no_sleeper_for_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """50 ms are 50 ms, and a second for the doubt; not the hour that comes again."""
+    monkeypatch.setattr(clock_module, "SET_BACK_S", 0.05)
+    clock = SetClock()
+    began = time.monotonic()
+    sleeper = asyncio.create_task(clock.sleep_until(Ms(clock.now() + 50)))
+    await asyncio.sleep(0)
+    clock.offset_ms = -3_600_000
+    await asyncio.wait_for(sleeper, 5)
+    assert 0.05 <= time.monotonic() - began < 5
+
+
+async def test_a_wall_clock_that_is_set_forward_wakes_at_the_next_nap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Or a machine that slept: what fell due meanwhile is not slept through."""
+    monkeypatch.setattr(clock_module, "LONGEST_NAP_S", 0.01)
+    clock = SetClock()
+    sleeper = asyncio.create_task(clock.sleep_until(Ms(clock.now() + 3_600_000)))
+    await asyncio.sleep(0)
+    clock.offset_ms = 3_600_000
+    await asyncio.wait_for(sleeper, 5)
+
+
+def test_a_nap_is_no_longer_than_a_second() -> None:
+    """Who sleeps on wall time looks at it again this often."""
+    assert clock_module.LONGEST_NAP_S <= 1.0
+
+
+async def test_machine_time_knows_nothing_of_a_clock_that_is_set() -> None:
+    """Care, stop proof and time limits wait by it."""
+    clock, event = SetClock(), asyncio.Event()
+    for offset_ms in (-3_600_000, 3_600_000):
+        waits = [
+            asyncio.create_task(clock.wait(event, 0.02)),
+            asyncio.create_task(clock.pause(0.02)),
+        ]
+        await asyncio.sleep(0)
+        clock.offset_ms = offset_ms
+        async with asyncio.timeout(5):
+            await asyncio.gather(*waits)
 
 
 def test_scaled_time_runs_at_its_speed_from_its_epoch() -> None:

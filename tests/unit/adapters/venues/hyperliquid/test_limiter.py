@@ -199,6 +199,20 @@ class SetClock(ManualClock):
         return Ms(super().now() - self.back_ms)
 
 
+async def test_a_request_that_waits_while_the_clock_is_set_back_goes_soon() -> None:
+    """Asleep for its weight when the hour begins again: two windows at most, not the hour."""
+    clock = SetClock(START)
+    limiter = WeightLimiter(clock, 1000, Random(1))
+    await limiter.acquire(1000, Priority.EXIT)
+    waiting = asyncio.ensure_future(limiter.acquire(20, Priority.EXIT))
+    await clock.run_for(WINDOW_MS // 2)
+    clock.back_ms = 3_600_000
+    await clock.run_for(WINDOW_MS // 2)
+    assert not waiting.done(), "the venue may still count what was spent"
+    await clock.run_for(WINDOW_MS + 1)
+    assert waiting.done() and limiter.used == 20
+
+
 async def test_a_clock_that_is_set_back_binds_nothing_for_longer_than_a_window() -> None:
     """Weight spent, and a pause begun, in an hour that comes again: both end as ever."""
     clock = SetClock(START)
