@@ -136,12 +136,24 @@ class SimulatedExchange:
         world = self._world
         quotes = self._duties.tick(index, at)
         self._faults.tick()
-        world.ended = world.source.tick_at(index + 1) is None
+        following = world.source.tick_at(index + 1)
+        world.ended = following is None
         world.save()
-        self._stream.on_tick(quotes)
+        self._stream.on_tick(quotes, passed=self._has_passed(at, following))
         self._stream.on_events(world.take_events())
         if self._drain:
             await confirmed(self._stream.clients)
+
+    def _has_passed(self, at: Ms, following: Ms | None) -> bool:
+        """Whether a newer price is due already, in a bar that is still open.
+
+        A loop that cannot keep up would send ever older prices, until its clients' pings are
+        answered too late. Late as it is, it shows where the market stands, and every bar's end.
+        """
+        if self._drain or following is None or following > self._ready().now():
+            return False
+        length = self._world.source.base_ms
+        return at // length == following // length
 
     # --- requests -----------------------------------------------------------------------
 

@@ -60,6 +60,7 @@ class Stream:
         self._clients: dict[Client, dict[Key, None]] = {}
         self._sources: dict[Client, str] = {}
         self._last: dict[Key, str] = {}
+        self._unshown: dict[str, None] = {}  # coins that moved since the last tick that was shown
         self.tamper: Tamper | None = None  # faults strike frames here
         self.mute = False  # pings stay without an answer
 
@@ -169,23 +170,21 @@ class Stream:
 
     # --- what goes out ------------------------------------------------------------------
 
-    def on_tick(self, quotes: Iterable[Quote]) -> None:
-        """Send the new prices of a tick."""
-        if not self._keys:
-            return
+    def on_tick(self, quotes: Iterable[Quote], *, passed: bool = False) -> None:
+        """Send the new prices of a tick; of one that has `passed` already its trades alone.
+
+        What it moved is shown with the next tick that has not.
+        """
         moved = {quote.coin: quote for quote in quotes}
+        self._unshown.update(dict.fromkeys(moved))
         for key in list(self._keys):
-            if key.coin and key.coin not in moved:
-                continue
             if key.kind == "trades":
-                self._send(key, _frame("trades", [self._trade(moved[key.coin])]))
-            elif (
-                key.kind in OF_ALL
-                or key.kind in OF_COIN
-                or key.kind in OF_BOTH
-                or key.kind == "webData2"
-            ):
+                if key.coin in moved:
+                    self._send(key, _frame("trades", [self._trade(moved[key.coin])]))
+            elif not passed and key.kind in SHOWN and (not key.coin or key.coin in self._unshown):
                 self._send_new(key, self._state(key))
+        if not passed:
+            self._unshown.clear()
 
     def on_events(self, events: Iterable[Event]) -> None:
         """Tell users what happened to their orders and balances."""

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from bot.domain.types import Ms
 from tests.unit.simulator.given import ETH, limit
 from tests.unit.simulator.online import Online, online
 from tests.until import until
@@ -123,3 +124,38 @@ async def test_users_are_counted_over_all_connections_of_an_address(tmp_path: Pa
             await one.hear("subscriptionResponse")
         await two.subscribe(type="userFills", user=f"0x{11:040x}")
         assert await two.hear("error") == "Cannot track more than 10 total users."
+
+
+async def shown(client: Online, in_time: int, late_ms: int, late: int) -> list[str]:
+    """Prices of ETH that a reader sees: of ticks in time, and of some that come so late."""
+
+    async def play() -> None:
+        for number in range(1, in_time + late + 1):
+            if number == in_time + 1:
+                client.clock.set(Ms(client.clock.now() + late_ms))
+            await client.tick(ETH=3000.0 + number)
+
+    async with client.socket() as socket:
+        await socket.subscribe(type="activeAssetCtx", coin="ETH")
+        await socket.hear("activeAssetCtx")
+        playing = asyncio.create_task(play())
+        seen = [""]
+        while seen[-1] != str(3000.0 + in_time + late):
+            seen.append((await socket.hear("activeAssetCtx"))["ctx"]["markPx"])
+        await asyncio.wait_for(playing, 5)
+        return seen[1:]
+
+
+async def test_a_venue_that_is_late_shows_where_the_market_stands(tmp_path: Path) -> None:
+    """The end of each bar and what is newest: else a slow reader's line fills up with the past."""
+    async with online(tmp_path) as client:
+        seen = await shown(client, in_time=6, late_ms=45_000, late=9)
+    in_time = [f"{3000.0 + number}" for number in range(1, 7)]
+    assert seen == [*in_time, "3011.0", "3015.0"]
+
+
+async def test_in_lockstep_no_tick_is_late(tmp_path: Path) -> None:
+    """There the ticks wait for the readers; each is shown."""
+    async with online(tmp_path, drain=True) as client:
+        seen = await shown(client, in_time=6, late_ms=45_000, late=9)
+    assert seen == [f"{3000.0 + number}" for number in range(1, 16)]

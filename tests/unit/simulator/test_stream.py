@@ -46,10 +46,10 @@ class Wired:
         self.say({"method": "subscribe", "subscription": wish})
         return wish
 
-    def tick(self, **moved: float) -> None:
+    def tick(self, *, passed: bool = False, **moved: float) -> None:
         world, before = self.venue.world, self.venue.world.index
         self.venue.tick(**moved)
-        self.stream.on_tick(world.source.quotes(before + 1))
+        self.stream.on_tick(world.source.quotes(before + 1), passed=passed)
         self.events()
 
     def events(self) -> None:
@@ -248,3 +248,20 @@ def test_who_has_left_is_sent_nothing(wired: Wired) -> None:
     wired.stream.leave(wired.reader)  # type: ignore[arg-type]
     wired.tick(ETH=3_100.0)
     assert wired.reader.frames == [] and wired.stream.clients == []
+
+
+def test_of_a_tick_that_has_passed_only_trades_are_told(wired: Wired) -> None:
+    """What it moved is shown with the next tick, though that moved something else."""
+    for kind in ("bbo", "trades", "candle"):
+        wired.subscribe(type=kind, coin="ETH", **({"interval": "1m"} if kind == "candle" else {}))
+    wired.subscribe(type="allMids")
+    wired.reader.frames.clear()
+    wired.tick(passed=True, ETH=3001.0)
+    assert [frame["channel"] for frame in wired.reader.frames] == ["trades"]
+    wired.reader.frames.clear()
+    wired.tick(BTC=60_001.0)
+    assert [frame["channel"] for frame in wired.reader.frames] == ["bbo", "candle", "allMids"]
+    assert wired.reader.take("candle")[0]["c"] == "3001.0"
+    wired.reader.frames.clear()
+    wired.tick(BTC=60_002.0)
+    assert [frame["channel"] for frame in wired.reader.frames] == ["allMids"]
