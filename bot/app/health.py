@@ -69,12 +69,9 @@ class DaemonHealth:
 
     @property
     def cycle_limit_s(self) -> float:
-        """Machine seconds after which a scan stands still."""
-        world = self._parts.world
+        """Machine seconds after which a scan stands still; in lockstep of market time."""
         intervals_s = INTERVALS_MISSED * self._parts.scan.interval_ms / 1000
-        if world.lockstep is not None:
-            return SHORTEST_STILL_S  # market time jumps as fast as the machine can
-        return max(SHORTEST_STILL_S, intervals_s / world.speed)
+        return max(SHORTEST_STILL_S, intervals_s / self._parts.world.speed)
 
     async def watch(self) -> None:
         """Service: look at the disk, and say once when a component gets worse or well again."""

@@ -5,9 +5,10 @@ Owns that one shape; reads memory only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from bot.app.parts import Parts
+from bot.pipeline.blocks import Block, BlockKind
 
 
 def not_in_step(parts: Parts) -> Mapping[str, object]:
@@ -27,8 +28,7 @@ def reconciliation_of(parts: Parts) -> Mapping[str, object]:
     reconcile, books = parts.reconcile, parts.books
     at = reconcile.last_at
     age_s = None if at is None else round(parts.world.clock.monotonic() - at, 1)
-    account = reconcile.account
-    there = account.positions if account is not None else {}
+    blocks = books.safety.blocks.all()
     unknown = [order.cloid for order in books.open_orders() if order.status.value == "UNKNOWN"]
     return {
         "age_s": age_s,
@@ -37,8 +37,13 @@ def reconciliation_of(parts: Parts) -> Mapping[str, object]:
         "balance_gap_usd": reconcile.comparison.balance_gap,
         "unknown_orders": unknown,
         "foreign_orders": reconcile.foreign_orders,
-        "foreign_positions": sorted(s for s in there if s not in books.positions),
+        # The verdict of that look: what was ours then, and is closed since, is not somebody else's.
+        "foreign_positions": sorted(s for s, standing in blocks.items() if _foreign(standing)),
         "gone": sorted(books.gone),
         "dust": sorted(books.dust),
         "without_stop": sorted(reconcile.naked),
     }
+
+
+def _foreign(standing: Iterable[Block]) -> bool:
+    return any(block.kind is BlockKind.FOREIGN_POSITION for block in standing)

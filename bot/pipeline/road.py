@@ -89,6 +89,7 @@ class Road:
         self._sight = Sight()
         self._turn = asyncio.Lock()
         self._fresh = 0  # symbols with a new candle in this cycle
+        self._untraced = False  # the last trace could not be opened
         self._sessions = Sessions(self._chamber, traces, approvals.offer, options.gather_s)
         self._judgement = Judgement(
             clock=clock,
@@ -189,8 +190,9 @@ class Road:
             try:
                 trail = await self._traces.open(self.cycles, symbol, self._bar_close(window))
             except TransientError as error:
-                log.warning("trace_not_opened", symbol=symbol, error=str(error))
+                self._tell_untraced(symbol, error)
                 return None
+            self._untraced = False
             thought = await self._think_in_turn(symbol, window, trail)
             if thought is None:
                 return None
@@ -205,6 +207,12 @@ class Road:
             if offer is None:
                 self._traces.close(trail)
             return offer
+
+    def _tell_untraced(self, symbol: Symbol, error: TransientError) -> None:
+        """Once while it lasts: every symbol of every cycle would fill the log with one cause."""
+        if not self._untraced:
+            log.warning("trace_not_opened", symbol=symbol, error=str(error))
+        self._untraced = True
 
     async def _think_in_turn(
         self, symbol: Symbol, window: Mapping[Timeframe, Bars], trail: Trail

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from bot.app import health
 from bot.app.health import DaemonHealth
-from bot.runtime.clock import ManualClock
+from bot.runtime.clock import LockstepClock, ManualClock
 from bot.runtime.resources import DiskMeter
 from bot.runtime.supervisor import Supervisor
 from bot.web.view import HealthState
@@ -83,6 +83,16 @@ def test_a_fast_market_leaves_a_cycle_its_time() -> None:
     assert state(found, "scheduler")[0] is HealthState.OK
     clock.advance(1_000)
     assert state(found, "scheduler")[0] is HealthState.DEGRADED
+
+
+def test_in_lockstep_a_standstill_is_counted_in_market_time() -> None:
+    """There machine time is market time: between two candles nothing is due."""
+    made, _, _, clock = parts(SCAN_INTERVAL_SECONDS="60")
+    made = replace(made, world=replace(made.world, lockstep=LockstepClock(clock.now())))
+    found = DaemonHealth(made, Supervisor(clock), DiskMeter(Path()))
+    found.expect_cycles(True)
+    clock.advance(60_000)
+    assert state(found, "scheduler")[0] is HealthState.OK
 
 
 @pytest.mark.parametrize(

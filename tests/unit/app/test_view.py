@@ -11,10 +11,12 @@ from decimal import Decimal
 from typing import Any
 
 from bot.app.parts import Parts
+from bot.app.quarantine_view import reconciliation_of
 from bot.app.view import DaemonView, Phase, nearest
 from bot.domain.orders import new_orders
 from bot.domain.sizing import exact
 from bot.domain.types import ExitReason, Leg, Side
+from bot.pipeline.blocks import BlockKind
 from bot.runtime.resources import LoopLag, ResourceMeter
 from bot.runtime.supervisor import Service, Supervisor
 from bot.web.encode import encode
@@ -22,7 +24,7 @@ from bot.web.view import HealthState
 from tests.fake_venue import FakeVenue
 from tests.fakes import FakeFeed
 from tests.unit.app.given import parts
-from tests.unit.pipeline.given import BTC, START, entry, plan
+from tests.unit.pipeline.given import BTC, ETH, START, entry, plan
 from tests.until import until
 
 
@@ -93,6 +95,16 @@ async def test_status_shows_a_position_with_its_protection_and_its_worth() -> No
         assert float(shown["stop"]) < 100.0 < float(shown["target"])
         assert float(shown["unrealised_pnl"]) == float(position.quantity)
         assert shown["trace_id"] == position.trace_id
+
+
+async def test_a_position_closed_since_the_last_look_is_nobody_elses() -> None:
+    """The account of that look still holds it; foreign is only what was judged so."""
+    async with holding() as (made, _, _):
+        assert await made.reconcile.step()
+        del made.books.positions[BTC]
+        assert reconciliation_of(made)["foreign_positions"] == []
+        made.books.safety.block(ETH, "not ours", BlockKind.FOREIGN_POSITION)
+        assert reconciliation_of(made)["foreign_positions"] == [ETH]
 
 
 async def test_the_stop_shown_is_the_one_that_rests() -> None:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from bot.domain.proposal import NoProposal
 from bot.domain.reasons import Reason, Stage
@@ -225,11 +226,18 @@ async def test_a_database_that_is_away_ends_no_cycle() -> None:
     """Without a number there is no trace and no decision; the road goes on when it is back."""
     made = thinking()
     made.kit.traces.away = True
-    await made.road.cycle([BTC])
+    with capture_logs() as told:
+        await made.road.cycle([BTC])
+        await made.road.cycle([BTC])
+    assert [line["event"] for line in told].count("trace_not_opened") == 1, "once while it lasts"
     assert (made.offers, made.records) == ([], [])
     made.kit.traces.away = False
     await made.road.cycle([BTC])
     assert len(made.offers) == 1
+    made.kit.traces.away = True
+    with capture_logs() as told:
+        await made.road.cycle([ETH])
+    assert [line["event"] for line in told].count("trace_not_opened") == 1, "and again later"
 
 
 async def test_every_symbol_of_a_cycle_is_traced_once() -> None:
