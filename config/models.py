@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _KEY = re.compile(r"[!-~]+")  # what may stand in a header
 _MODEL = re.compile(r"[!-~]{1,200}")
+_NO_PATH = re.compile(r"[?#\s]")
 
 
 def _key(value: SecretStr) -> SecretStr:
@@ -49,6 +50,9 @@ def _address(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         raise ValueError("an http:// or https:// address without a user in it")
+    # The path is put behind it, and it is shown: a key after "?" would be neither sent nor hidden.
+    if _NO_PATH.search(value) or parts.port == 0:
+        raise ValueError("an address without ?, #, spaces and port 0; keys have their own setting")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise ValueError("an https:// address; http is for loopback only")
     return value.rstrip("/")

@@ -69,6 +69,8 @@ def test_the_market_keeps_its_speed_where_it_is_said() -> None:
         (on("openai", OPENAI_MODEL="gpt-99"), "no price of 'gpt-99' is known"),
         (on("grok", GROK_BASE_URL="http://models.example/v1"), "https://"),
         (on("grok", GROK_BASE_URL="https://user:secret@models.example"), "without a user"),
+        (on("grok", GROK_BASE_URL="https://models.example/v1?key=secret"), "without ?, #"),
+        (on("grok", GROK_BASE_URL="https://models.example:99999/v1"), "Port out of range"),
         (on("vllm", VLLM_BASE_URL="http://127.0.0.1:8000/v1"), "Keel's own page"),
         (
             {

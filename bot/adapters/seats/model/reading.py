@@ -199,7 +199,21 @@ def _count(value: object) -> int | None:
 
 
 def _cost(usage: Mapping[str, Any]) -> Decimal | None:
-    value = usage.get("cost")
+    """What the endpoint says that a call cost, USD; None where it does not say all of it.
+
+    Asked by a key of one's own that it keeps (OpenRouter's BYOK), it charges its fee, often 0, and
+    the upstream sends the bill: both are the cost.
+    """
+    charged = _dollars(usage.get("cost"))
+    if usage.get("is_byok") is not True:
+        return charged
+    details = usage.get("cost_details")
+    upstream = details.get("upstream_inference_cost") if isinstance(details, dict) else None
+    billed = _dollars(upstream)
+    return None if charged is None or billed is None else charged + billed
+
+
+def _dollars(value: object) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e6:
         return None
     return Decimal(str(value))

@@ -247,6 +247,25 @@ async def test_the_endpoints_own_word_on_cost_goes_first() -> None:
     assert said.attempts[0].cost == Decimal("0.00071")
 
 
+@pytest.mark.parametrize(
+    ("said", "booked"),
+    [
+        ({"cost": 0, "cost_details": {"upstream_inference_cost": 0.03}}, "0.03"),
+        ({"cost": 0.001, "cost_details": {"upstream_inference_cost": 0.02}}, "0.021"),
+        ({"cost": 0, "cost_details": None}, COST),
+        ({"cost": 0.001, "cost_details": {"upstream_inference_cost": None}}, COST),
+    ],
+)
+async def test_a_call_by_ones_own_key_behind_the_endpoint_costs_what_the_upstream_bills(
+    said: dict[str, object], booked: str | Decimal
+) -> None:
+    """The endpoint charges its fee alone, often nothing; unknown, the tokens are priced."""
+    usage = {"prompt_tokens": 1000, "completion_tokens": 200, "is_byok": True, **said}
+    table = Table(chat(answer(), usage=usage), can={"cost_in_usage": True})
+    opinion = await table.ask()
+    assert opinion.attempts[0].cost == table.purse.spent == Decimal(booked)
+
+
 async def test_retry_after_is_honoured_by_all_questions() -> None:
     """The endpoint asked for 9 s: nobody asks it before."""
     slow = ModelFailure(AbstentionKind.RATE_LIMIT, "429", again=True, retry_after_s=9.0)
