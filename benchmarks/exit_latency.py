@@ -15,12 +15,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from benchmarks import rig
 from benchmarks.figures import Figure, say, tell
 from benchmarks.lag import Histogram, Probe
 from benchmarks.loop_stretch import NO_ENTRIES
 from benchmarks.venue import RISING
+from bot.adapters.venues.hyperliquid.limiter import Priority
 from bot.app.parts import Parts
 from bot.domain.sizing import Wish, exact
 from bot.domain.types import (
@@ -95,13 +97,17 @@ class Cause:
     told_at: float
     asked_at: float  # care asked the desk
     sent_at: float = 0.0  # the desk's task began
+    posted_at: float = 0.0  # its row was written or waited for, the action signed
 
 
-LEGS = ("frame out to feed", "feed to care", "care to desk's task", "task to request in")
+LEGS = (
+    *("frame out to feed", "feed to care", "care to desk's task"),
+    *("task to row and signed", "posted to request in"),
+)
 
 
 def joined(lines: Sequence[str], caused: Mapping[str, Cause]) -> list[tuple[float, ...]]:
-    """The legs of each latency in ms; `caused` is by the client id of the new stop."""
+    """The moments of each latency, monotonic s; `caused` is by the client id of the new stop."""
     left: dict[str, float] = {}
     found: list[tuple[float, ...]] = []
     for line in lines:
@@ -110,8 +116,8 @@ def joined(lines: Sequence[str], caused: Mapping[str, Cause]) -> list[tuple[floa
             left.setdefault(_plain(what), float(at))
         elif what in caused and caused[what].mark in left:
             cause = caused[what]
-            times = (left[cause.mark], cause.told_at, cause.asked_at, cause.sent_at, float(at))
-            found.append(tuple(1000 * (b - a) for a, b in pairwise(times)))
+            ours = (cause.told_at, cause.asked_at, cause.sent_at, cause.posted_at)
+            found.append((left[cause.mark], *ours, float(at)))
     return found
 
 
@@ -139,6 +145,8 @@ def _trail_with_every_price(parts: Parts, caused: dict[str, Cause]) -> None:
     causes: dict[Symbol, Cause] = {}
     scanning = [0]
     move, place, cycle = desk.move_stop, execution._send_reducing, road.cycle
+    transport = parts.hyperliquid.transport
+    post = transport.exchange
 
     def priced(market: Market) -> None:
         if market.symbol == COIN:
@@ -158,6 +166,12 @@ def _trail_with_every_price(parts: Parts, caused: dict[str, Cause]) -> None:
             caused[str(intent.cloid)] = cause
         return await place(intent, position)
 
+    async def exchange(body: Mapping[str, Any], priority: Priority) -> object:
+        for order in body["action"].get("orders", ()):
+            if order["c"] in caused:
+                caused[order["c"]].posted_at = time.monotonic()
+        return await post(body, priority)
+
     async def watched_cycle(symbols: Sequence[Symbol]) -> None:
         scanning[0] += 1
         await cycle(symbols)
@@ -167,6 +181,7 @@ def _trail_with_every_price(parts: Parts, caused: dict[str, Cause]) -> None:
     desk.move_stop = move_stop  # type: ignore[method-assign]
     execution._send_reducing = send  # type: ignore[method-assign]
     road.cycle = watched_cycle  # type: ignore[method-assign]
+    transport.exchange = exchange  # type: ignore[method-assign]
 
 
 async def _enter(parts: Parts, number: int) -> None:
@@ -216,10 +231,13 @@ def _told(found: Sequence[tuple[float, ...]], probe: Probe, symbols: int) -> int
     if len(found) < LEAST_SAMPLES:
         say(f"MISS  no figure: {len(found)} stops moved during a scan, {LEAST_SAMPLES} needed")
         return 1
-    whole = Histogram([sum(legs) for legs in found])
+    whole = Histogram([1000 * (moments[-1] - moments[0]) for moments in found])
+    ours = Histogram([probe.cpu_ms(moments[0], moments[-2]) for moments in found])
     say(f"  frame out to request in  {whole.line()}")
+    say(f"  CPU of the loop's thread {ours.line()}")
+    legs = [[1000 * (b - a) for a, b in pairwise(moments)] for moments in found]
     for number, name in enumerate(LEGS):
-        say(f"    {name:<22} {Histogram([legs[number] for legs in found]).line()}")
+        say(f"    {name:<22} {Histogram([leg[number] for leg in legs]).line()}")
     for line in probe.report():
         say(line)
     name = f"price to exit order, p95 during a scan of {symbols}"

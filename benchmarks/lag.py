@@ -70,11 +70,12 @@ class Probe:
 
     def __init__(self) -> None:
         self.turns_wall, self.turns_cpu = Histogram(), Histogram()
-        self.timer, self.stretches = Histogram(), Histogram()
+        self.timer, self.stretches, self.stretches_wall = Histogram(), Histogram(), Histogram()
         self.collections: Histogram = Histogram()
         self.held: dict[str, Held] = {}
         self.on = False
         self.thread = 0
+        self._clocks: list[tuple[float, float]] = []  # monotonic s, CPU s of the thread, by turn
         self._left: tuple[float, float] | None = None
         self._gc_from = 0.0
 
@@ -105,6 +106,8 @@ class Probe:
 
     def report(self, most: int = 8) -> Iterator[str]:
         """Lines for people."""
+        yield f"  stretches, CPU           {self.stretches.line()}"
+        yield f"  stretches, wall          {self.stretches_wall.line()}"
         yield f"  turns of the loop, CPU   {self.turns_cpu.line()}"
         yield f"  turns of the loop, wall  {self.turns_wall.line()}"
         yield f"  a timer was late by      {self.timer.line()}"
@@ -134,10 +137,25 @@ class Probe:
     def looked(self) -> None:
         """It has looked and will now run what is ready."""
         self._left = (time.perf_counter(), time.thread_time())
+        if self.on:
+            self._clocks.append((time.monotonic(), self._left[1]))
+
+    def cpu_ms(self, began: float, ended: float) -> float:
+        """What the loop's thread computed between two moments of `time.monotonic`."""
+        return (self._cpu_at(ended) - self._cpu_at(began)) * 1000
+
+    def _cpu_at(self, moment: float) -> float:
+        """Between two turns as much of it as of the time: to a turn's length, no closer."""
+        after = bisect_left(self._clocks, (moment, 0.0))
+        if not 0 < after < len(self._clocks):
+            return self._clocks[min(after, len(self._clocks) - 1)][1]
+        (before_at, before), (after_at, cpu) = self._clocks[after - 1], self._clocks[after]
+        return before + (cpu - before) * (moment - before_at) / (after_at - before_at)
 
     def ran(self, handle: asyncio.Handle, cpu_ms: float, wall_ms: float) -> None:
         """One callback is over."""
         self.stretches.add(cpu_ms)
+        self.stretches_wall.add(wall_ms)
         if cpu_ms <= LIMIT_MS:
             return
         held = self.held.setdefault(_who(handle), Held())

@@ -120,6 +120,8 @@ def _told(what: str, probe: Probe, code: int) -> int:
     for line in probe.report():
         say(line)
     worst = probe.stretches.at(1.0)
+    wall = probe.stretches_wall
+    say(f"  longest stretch by the wall clock {wall.at(1.0):.1f} ms, p99.9 {wall.at(0.999):.1f} ms")
     return max(tell(Figure("longest stretch of the loop (CPU)", worst, LIMIT_MS, "ms")), code)
 
 

@@ -20,7 +20,7 @@ from bot.domain.instrument import Instrument
 from bot.domain.types import Ms
 from bot.runtime.clock import ScaledClock
 from bot.simulator import client
-from bot.simulator.bars import VOLUME_UNITS, Bar, Quote, fold, on_tick
+from bot.simulator.bars import VOLUME_UNITS, Bar, Quote, on_tick
 from bot.simulator.coins import coin, instrument
 from bot.simulator.options import SimulatorOptions
 from bot.simulator.server import SimulatedExchange
@@ -72,7 +72,24 @@ class Prices:
     def closed(self, coin: str, interval_ms: int, first: int, before: int) -> list[Bar]:
         row = self._row[coin]
         start, end = (self._minute(at) for at in (first, before))
-        return fold((self._bar(row, minute, TICKS) for minute in range(start, end)), interval_ms)
+        if start >= end:
+            return []
+        minutes = self._price[row, start * TICKS : end * TICKS].reshape(-1, TICKS)
+        opens = START + (np.arange(start, end) - PAST_MIN) * MINUTE_MS
+        bars = opens // interval_ms
+        at = np.flatnonzero(np.diff(bars, prepend=bars[0] - 1))  # the first minute of each bar
+        last = np.append(at[1:], end - start) - 1
+        units = (self._volume[row, start:end] * VOLUME_UNITS).astype(np.int64)
+        columns = (
+            bars[at] * interval_ms,
+            minutes[at, 0],
+            np.maximum.reduceat(minutes.max(axis=1), at),
+            np.minimum.reduceat(minutes.min(axis=1), at),
+            minutes[last, -1],
+            np.add.reduceat(units, at),
+            (last - at + 1) * TICKS,
+        )
+        return [Bar(*values) for values in zip(*(column.tolist() for column in columns))]
 
     def oldest(self, interval_ms: int) -> int:
         at = START - PAST_MIN * MINUTE_MS

@@ -6,7 +6,6 @@ Owns the life of the process; every stage of the road lives in bot.pipeline.
 from __future__ import annotations
 
 import asyncio
-import gc
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -40,6 +39,7 @@ from bot.domain.types import ExitReason, Ms
 from bot.pipeline.facts import Fact
 from bot.pipeline.recover import lives, restore
 from bot.ports import Changes, Recovered
+from bot.runtime.garbage import Garbage
 from bot.runtime.heap import Heap
 from bot.runtime.lock import FolderLock
 from bot.runtime.logs import LogOptions, configure
@@ -56,10 +56,7 @@ log = structlog.get_logger(__name__)
 
 HEARD_ROUNDS = 10  # turns of the loop, in which the listener takes what the socket brought
 END_ROUNDS = 300  # s of market time: an exit that has not filled by then will not
-# Objects before a young collection, and young ones before older ones: a scan of 200 symbols
-# fills the interpreter's default (700, 10, 10) many times, and a whole collection is 30 ms.
-GC_THRESHOLDS = (5_000, 20, 50)
-FROZEN_AFTER = 2  # cycles; by then the windows of every symbol are known
+WARM_AFTER = 2  # cycles
 BEHIND_LIMIT_S = 1.3  # of the stop's 8 s, for rows that are no money
 
 
@@ -153,6 +150,7 @@ class _Daemon:
         watched = LoopLag(look.stood_still, look.clock_set, self._clock.wall)
         self._lag = LoopLag() if stepped else watched
         self._ready = asyncio.Event()
+        self._garbage = Garbage()
         self._heartbeat = Heartbeat(parts, self._ready)
         self.view = DaemonView(
             parts, self._supervisor, ResourceMeter(self._lag), loaded.warnings, version=VERSION
@@ -163,20 +161,18 @@ class _Daemon:
         self._add_stages()
 
     async def run(self) -> int:
-        gc.collect()
-        gc.freeze()  # what start-up made lives as long as the process
-        gc.set_threshold(*GC_THRESHOLDS)
-        self._parts.facts.listen(self._freeze_history)
+        self._garbage.begin()
+        self._parts.facts.listen(self._tidy)
         log.info("started", version=VERSION, world=self._parts.world.name, mode="demo")
         return await self._supervisor.run()
 
-    def _freeze_history(self, fact: Fact) -> None:
-        """The first cycle has fetched every window: a collection walks over them no more.
-
-        With 200 symbols it took up to 100 ms, and the loop was deaf for as long.
-        """
-        if fact.name == "cycle_done" and fact.figures.get("number") == FROZEN_AFTER:
-            gc.freeze()
+    def _tidy(self, fact: Fact) -> None:
+        """Between two cycles; from the second one on the windows of all symbols are known."""
+        if fact.name != "cycle_done":
+            return
+        if fact.figures.get("number") == WARM_AFTER:
+            self._garbage.warm()
+        self._garbage.calm(exposed=bool(self._parts.books.positions))
 
     def _server(self) -> WebServer:
         settings, web = self._parts.settings, self._parts.settings.web

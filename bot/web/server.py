@@ -12,6 +12,7 @@ import socket
 from collections.abc import Generator
 from dataclasses import dataclass
 
+import anyio._backends._asyncio  # noqa: F401 - else the first answer imports it, 15 ms on the loop
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import Config

@@ -163,7 +163,7 @@ class _Turn:
 class Database:
     """Transactions on one engine, each held busy, bounded in time, with translated errors.
 
-    `gate` is shared by every writer of the database: waiting in the loop costs microseconds,
+    `gate` leads to the one place of the database's writer: waiting in the loop costs microseconds,
     while SQLite's own waiting sleeps for up to 100 ms at a time. `watch` notices a file that was
     taken away; a server has none.
     """
@@ -173,7 +173,7 @@ class Database:
         place: Place,
         durability: Durability,
         clock: Clock,
-        gate: asyncio.Lock,
+        gate: Gate,
         watch: FileWatch | None,
         *,
         busy_timeout_s: float,

@@ -17,6 +17,7 @@ from bot.adapters.store.archive import TraceArchive
 from bot.adapters.store.browse import Browse
 from bot.adapters.store.candles import SqlCandleStore
 from bot.adapters.store.engine import Database
+from bot.adapters.store.gate import Behind
 from bot.adapters.store.journal import SqlJournal
 from bot.adapters.store.model_rows import SqlAnswerStore, SqlAttemptStore
 from bot.adapters.store.place import Place, place_of
@@ -67,7 +68,7 @@ class Store:
         self.lock: AccountLock | None = None
         self._spool = spool
         self._money = Database(place, "FULL", clock, gate, watch, **limits)
-        self._behind = Database(place, "NORMAL", clock, gate, watch, **limits)
+        self._behind = Database(place, "NORMAL", clock, Behind(gate), watch, **limits)
         self.replay = Replay(spool, self._money, clock)
         self.journal = SqlJournal(self._money, spool, self.replay, clock)
         self.traces = SqlTraceStore(self._behind, spool, self.replay, clock, options.queue_rows)

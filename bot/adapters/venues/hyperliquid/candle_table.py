@@ -51,13 +51,15 @@ class CandleTable:
 
     def place(self, ts: int) -> int:
         """How many rows open before `ts`."""
-        return bisect_left(range(len(self)), ts, key=lambda row: int(self._cells[row * _WIDTH]))
+        return bisect_left(memoryview(self._cells)[::_WIDTH], ts)
 
     def find(self, ts: int) -> Candle | None:
         """The row that opens at `ts`."""
-        row = self.place(ts)
-        found = self.rows(row, row + 1)
-        return found[0] if found and found[0][0] == ts else None
+        cells, at = self._cells, self.place(ts) * _WIDTH
+        if at == len(cells) or cells[at] != ts:
+            return None
+        open_, high, low, close, volume = cells[at + 1 : at + _WIDTH]
+        return ts, open_, high, low, close, volume
 
     def rows(self, start: int, end: int) -> list[Candle]:
         """Rows of the places [start, end), oldest first."""

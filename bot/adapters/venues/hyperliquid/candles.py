@@ -148,9 +148,10 @@ class Series:
     def _merge(self, fresh: Mapping[int, Candle]) -> None:
         """Take new bars in; those that are known stay as they are."""
         last = self._rows.last_ts
-        for ts in fresh:
+        old = [ts for ts in fresh if last is not None and ts <= last]
+        for ts in old:
             self._compare(fresh[ts])
-        if last is not None and any(ts <= last for ts in fresh):
+        if old:
             merged = {**fresh, **{row[0]: row for row in self._rows}}
             self._rows = CandleTable(self.capacity)
         else:

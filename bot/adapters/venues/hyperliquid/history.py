@@ -141,7 +141,8 @@ class History:
     async def _rest(self, symbol: Symbol, series: Series, first: Ms) -> None:
         asked_at = self._clock.now()
         self.asked += 1
-        rows = await self._ask(symbol, series.timeframe, first, asked_at)
+        with self._clock.busy():  # a long answer is read in several turns of the loop
+            rows = await self._ask(symbol, series.timeframe, first, asked_at)
         before = series.settled_to
         series.settle([row for row in rows if row[0] >= first], first, asked_at)
         if series.covered_from is None or (before == series.settled_to and first >= before):

@@ -5,8 +5,7 @@ Owns what the public answers mean; knows no request, no account and no clock.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -15,6 +14,8 @@ from bot.domain.instrument import Instrument, MarginTier
 from bot.domain.types import Market, Ms, Symbol
 
 Candle = tuple[int, float, float, float, float, float]  # ts, open, high, low, close, volume
+
+CANDLES_A_PART = 200  # 0.4 ms of processor time
 
 _ISOLATED_MODES = ("strictIsolated", "noCross")  # facts 1.2, `marginMode`
 
@@ -98,10 +99,10 @@ def context(row: Row) -> Context:
         oracle=row.price("oraclePx"),
         bid=bid,
         ask=ask,
-        funding_hourly=float(row.decimal("funding")),
-        open_interest=float(row.decimal("openInterest")),
-        volume_24h_usd=float(row.decimal("dayNtlVlm")),
-        prev_day_price=float(row.decimal("prevDayPx")),
+        funding_hourly=row.number("funding"),
+        open_interest=row.number("openInterest"),
+        volume_24h_usd=row.number("dayNtlVlm"),
+        prev_day_price=row.number("prevDayPx"),
     )
 
 
@@ -120,16 +121,30 @@ def candle(row: Row) -> Candle:
     """One candle; the volume is in base units. Refuses one whose prices contradict."""
     ts = row.integer("t")
     open_, high, low, close = (row.price(key) for key in ("o", "h", "l", "c"))
-    volume = float(row.decimal("v"))
-    if high < max(open_, close) or low > min(open_, close) or volume < 0 or not math.isfinite(high):
+    volume = row.number("v")
+    if high < max(open_, close) or low > min(open_, close) or volume < 0:
         raise unreadable(row.what, "o, h, l, c, v", "a candle without contradiction", row.fields)
     return ts, open_, high, low, close, volume
 
 
 def candles(answer: object) -> list[Candle]:
     """Candles of `candleSnapshot`, oldest first, one an open time."""
-    by_time = {found[0]: found for found in map(candle, rows_of("candleSnapshot", answer))}
-    return [by_time[ts] for ts in sorted(by_time)]
+    return by_time(map(candle, rows_of("candleSnapshot", answer)))
+
+
+def candle_parts(answer: object) -> Iterator[object]:
+    """The same answer in parts that `candles` reads in a fraction of a millisecond each."""
+    if not isinstance(answer, list) or len(answer) <= CANDLES_A_PART:
+        yield answer
+        return
+    for start in range(0, len(answer), CANDLES_A_PART):
+        yield answer[start : start + CANDLES_A_PART]
+
+
+def by_time(rows: Iterable[Candle]) -> list[Candle]:
+    """Oldest first, the last one of each open time."""
+    known = {row[0]: row for row in rows}
+    return [known[ts] for ts in sorted(known)]
 
 
 def _is_priced(row: Row) -> bool:

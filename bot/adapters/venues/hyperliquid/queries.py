@@ -5,6 +5,7 @@ Owns request bodies and paging; knows no state of ours and no socket.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -44,6 +45,7 @@ class Queries:
     def __init__(self, transport: Transport, account: str) -> None:
         self._transport = transport
         self._account = account
+        self._reading = asyncio.Lock()
 
     async def meta(self) -> object:
         """Raw `meta`, for `parse_market.instruments`."""
@@ -62,7 +64,14 @@ class Queries:
             "endTime": last,
         }
         request = {"type": "candleSnapshot", "req": span}
-        return parse_market.candles(await self._transport.info(request, Priority.POLLING))
+        answer = await self._transport.info(request, Priority.POLLING)
+        found: list[Candle] = []
+        for part in parse_market.candle_parts(answer):
+            # One part a turn of the loop, whoever asked: a start fetches for every symbol.
+            async with self._reading:
+                found += parse_market.candles(part)
+                await asyncio.sleep(0)
+        return parse_market.by_time(found)
 
     async def account_mode(self) -> AccountMode:
         return parse_account.account_mode(await self._user("userAbstraction"))
