@@ -41,6 +41,32 @@ ROWS_A_POINT = {
     "userNonFundingLedgerUpdates": 20,
     "candleSnapshot": 60,
 }
+# What the SDK's `Info` asks besides, of things that are not simulated: the answer of who has none.
+NOTHING: Mapping[str, object] = {
+    "subAccounts": None,
+    "delegations": [],
+    "delegatorHistory": [],
+    "delegatorRewards": [],
+    "delegatorSummary": {
+        "delegated": "0.0",
+        "undelegated": "0.0",
+        "totalPendingWithdrawal": "0.0",
+        "nPendingWithdrawals": 0,
+    },
+    "referral": {
+        "referredBy": None,
+        "cumVlm": "0.0",
+        "unclaimedRewards": "0.0",
+        "claimedRewards": "0.0",
+        "builderRewards": "0.0",
+        "referrerState": None,
+        "rewardHistory": [],
+    },
+    "userDexAbstraction": False,
+    "userToMultiSigSigners": None,
+    "userTwapSliceFills": [],
+    "userVaultEquities": [],
+}
 
 
 class Info:
@@ -153,8 +179,8 @@ class Info:
                 return answers.portfolio(account)
             case "maxBuilderFee":
                 return 0
-            case "subAccounts":
-                return None
+            case kind if kind in NOTHING:
+                return NOTHING[kind]
             case _:
                 raise Malformed
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bot.domain.errors import ConfigError
+from bot.domain.errors import ConfigError, TransientError
 from bot.simulator.accounts import (
     KEPT_FILLS,
     KEPT_ORDERS,
@@ -101,7 +101,15 @@ class Ledger:
         self._db.execute("COMMIT")
 
     def write(self, state: dict[str, Any], dirty: Dirty) -> None:
-        """Write one moment: all of it or nothing."""
+        """Write one moment: all of it or nothing. Raises TransientError when it is nothing."""
+        try:
+            self._write(state, dirty)
+        except sqlite3.OperationalError as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise TransientError(f"{self._path}: cannot be written ({error})") from None
+
+    def _write(self, state: dict[str, Any], dirty: Dirty) -> None:
         db = self._db
         db.execute("BEGIN IMMEDIATE")
         db.execute(

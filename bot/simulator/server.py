@@ -13,6 +13,7 @@ from decimal import Decimal
 import structlog
 from aiohttp import web
 
+from bot.domain.errors import TransientError
 from bot.domain.types import Ms, Symbol, Timeframe
 from bot.ports import Clock
 from bot.simulator.bars import PriceSource
@@ -32,6 +33,7 @@ from bot.simulator.world import World
 
 log = structlog.get_logger(__name__)
 
+WRITE_AGAIN_S = 1.0  # real time between two tries to write a moment
 BATCH_WEIGHT = 40  # an action weighs 1, and 1 more for so many entries
 
 
@@ -129,7 +131,10 @@ class SimulatedExchange:
             client.let_go()
         if self._runner is not None:
             await self._runner.cleanup()
-        self._world.save()
+        try:
+            self._world.save()
+        except TransientError as error:
+            log.error("last_moment_not_written", error=str(error))
         self._world.ledger.close()
 
     async def _play(self, index: int, at: Ms) -> None:
@@ -138,7 +143,7 @@ class SimulatedExchange:
         self._faults.tick()
         following = world.source.tick_at(index + 1)
         world.ended = following is None
-        world.save()
+        await self._written()
         self._stream.on_tick(quotes, passed=self._has_passed(at, following))
         self._stream.on_events(world.take_events())
         if self._drain:
@@ -155,6 +160,23 @@ class SimulatedExchange:
         length = self._world.source.base_ms
         return at // length == following // length
 
+    async def _written(self) -> None:
+        """Write the moment; while that fails (a full disk) the market stands still."""
+        failed = False
+        while not self._closing.is_set():
+            try:
+                self._world.save()
+                break
+            except TransientError as error:
+                if not failed:
+                    log.error("ledger_not_written", error=str(error), action="the market waits")
+                failed = True
+                await asyncio.sleep(WRITE_AGAIN_S)
+        else:
+            return
+        if failed:
+            log.warning("ledger_written_again")
+
     # --- requests -----------------------------------------------------------------------
 
     async def _on_info(self, request: web.Request) -> web.Response:
@@ -167,7 +189,7 @@ class SimulatedExchange:
         with self._ready().busy():
             try:
                 body = json.loads(await request.read())
-            except ValueError:
+            except (ValueError, RecursionError):
                 return web.Response(status=422, text=str(Malformed()))
             fault = self._faults.of_request(request.path, body, self._ready().now())
             if fault is None:
@@ -187,6 +209,8 @@ class SimulatedExchange:
                 return web.Response(status=422, text=str(problem))
             except TooManyRequests:
                 return _json(None, status=429)
+            except TransientError as problem:
+                return web.Response(status=503, text=str(problem))
 
     async def _ask(self, source: str, body: object) -> object:
         world = self._world
@@ -251,7 +275,7 @@ class SimulatedExchange:
                 usd = Decimal(str(body["usd"]))
                 if not is_address(body["user"]) or not usd.is_finite() or usd <= 0:
                     raise ValueError("user and usd")
-            except (ValueError, KeyError, TypeError, ArithmeticError):
+            except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
                 return web.Response(status=422, text="expected user (an address) and usd (above 0)")
             self.deposit(body["user"], usd)
             return _json({"ok": True})

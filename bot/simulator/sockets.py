@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from bot.domain.errors import TransientError
 from bot.ports import Clock
 from bot.simulator.accounts import Row
 from bot.simulator.client import READ_LIMIT_S, Client
@@ -136,6 +137,8 @@ class Sockets:
             raise Malformed
         except TooManyRequests:
             return {"type": "error", "payload": Error.POST_RATE.says()}
+        except TransientError as problem:
+            return {"type": "error", "payload": f"503: {problem}"}
         except Malformed as problem:
             return {"type": "error", "payload": Error.POST_MALFORMED.says(text=problem)}
 

@@ -84,7 +84,7 @@ class Stream:
         """Act on one message; returns the request of a `post`, for the server to answer."""
         try:
             message = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             message = None
         method = message.get("method") if isinstance(message, dict) else None
         if method == "ping":

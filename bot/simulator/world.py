@@ -120,7 +120,10 @@ class World:
         return None
 
     def save(self) -> None:
-        """Write what changed; returns when a killed process would find it."""
+        """Write what changed; returns when a killed process would find it.
+
+        Raises TransientError when it cannot be written: it is changed still.
+        """
         state: dict[str, Any] = {
             "incarnation": self.incarnation,
             "epoch": self.epoch,

@@ -217,6 +217,28 @@ async def test_market_questions(tmp_path: Path) -> None:
     await with_sdk(tmp_path, work)
 
 
+async def test_questions_of_what_is_not_simulated(tmp_path: Path) -> None:
+    """Staking, referral, TWAP, vaults: answered as to somebody who has none, not refused."""
+
+    def work(sdk: Sdk) -> None:
+        info, user = sdk.info, sdk.wallet.address
+        assert info.user_staking_summary(user)["nPendingWithdrawals"] == 0
+        for nothing in (
+            info.user_staking_delegations,
+            info.user_staking_rewards,
+            info.delegator_history,
+            info.user_twap_slice_fills,
+            info.user_vault_equities,
+        ):
+            assert nothing(user) == []
+        assert info.query_referral_state(user)["referredBy"] is None
+        assert info.query_sub_accounts(user) is None
+        assert info.query_user_to_multi_sig_signers(user) is None
+        assert info.query_user_dex_abstraction_state(user) is False
+
+    await with_sdk(tmp_path, work)
+
+
 async def test_the_sdks_websocket(tmp_path: Path) -> None:
     """allMids, userFills and orderUpdates through its own manager thread."""
 

@@ -86,7 +86,7 @@ class FaultControl:
             self.install(plan)
         except ConfigError as problem:
             return _json({"problems": list(problem.problems)}, 400)
-        except ValueError as problem:
+        except (ValueError, RecursionError) as problem:
             return _json({"problems": [f"faults: not JSON: {problem}"]}, 400)
         return _json({"faults": self._faults.report()}, 200)
 

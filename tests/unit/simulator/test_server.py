@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from eth_account import Account
 from hyperliquid.utils.signing import sign_l1_action
 
 from bot.domain.types import Ms, Timeframe
 from bot.ports import Clock
 from bot.runtime.clock import LockstepClock, ManualClock
-from bot.simulator import SimulatedExchange, SimulatorOptions
+from bot.simulator import SimulatedExchange, SimulatorOptions, server
 from tests.unit.simulator.given import ETH, KEY, START, limit, walk, write_candles
 from tests.until import until
 
@@ -87,6 +88,14 @@ async def test_questions_and_refusals_over_http(tmp_path: Path) -> None:
         assert (await client.post("/exchange", {"action": 5}))[0] == 422
         async with client.session.post(client.url + "/info", data=b"{") as answer:
             assert (answer.status, await answer.text()) == (422, text)
+
+
+async def test_json_nested_too_deep_is_malformed(tmp_path: Path) -> None:
+    """Not an error of the server: the reader's recursion has a bound."""
+    async with served(SimulatorOptions(tmp_path / "s.db")) as (_, client):
+        for path in ("/info", "/exchange", "/simulator/deposit"):
+            async with client.session.post(client.url + path, data=b"[" * 50_000) as answer:
+                assert answer.status == 422
 
 
 async def test_an_order_over_http_is_in_the_ledger_before_the_answer(tmp_path: Path) -> None:
@@ -243,6 +252,29 @@ async def test_lockstep_gives_the_same_frames_and_answers_every_time(tmp_path: P
     assert first == second
     assert sum('"filled"' in line for line in first) > 5
     assert sum('"channel":"candle"' in line for line in first) > 100
+
+
+async def test_while_its_ledger_cannot_be_written_the_market_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk: no tick goes on, no answer tells what a kill would undo; then all goes on."""
+    monkeypatch.setattr(server, "WRITE_AGAIN_S", 0.01)
+    clock = ManualClock(START)
+    async with served(SimulatorOptions(tmp_path / "s.db"), clock) as (exchange, client):
+        world, db = exchange._world, exchange._world.ledger._db
+        async with running(exchange) as playing:
+            db.execute("PRAGMA query_only = ON")
+            before = world.index
+            clock.advance(60_000)
+            await until(lambda: world.index > before)
+            await asyncio.sleep(0.05)
+            assert world.index == before + 1 and not playing.done()
+            status, _ = await client.post("/info", {"type": "clearinghouseState", "user": USER})
+            assert status == 503
+            db.execute("PRAGMA query_only = OFF")
+            await until(lambda: world.index > before + 5)
+            assert (await client.ask("clearinghouseState", user=USER))["withdrawable"] == "10000.0"
+        db.execute("PRAGMA query_only = ON")  # and a close in such a moment still closes
 
 
 async def test_closing_twice_is_safe(tmp_path: Path) -> None:
