@@ -157,6 +157,20 @@ async def test_a_refused_nonce_executes_nothing_and_costs_no_position(
         await half.in_order()
 
 
+async def test_a_clock_that_is_days_ahead_keeps_no_exit_back(tmp_path: Path) -> None:
+    """The venue takes no nonce of more than a day ahead: a stop and an exit go below its bound."""
+    async with acting(tmp_path) as half:
+        await half.enter()
+        half.faults({"kind": "clock_skew", "skew_ms": -3 * 86_400_000})
+        half.desk.move_stop(ETH, 2_800.0)
+        await half.play(10)
+        assert [stop.trigger for stop in half.stops()] == [2_800]
+        half.desk.close(ETH, ExitReason.MANUAL)
+        await half.play(10)
+        assert half.account.holdings == {}
+        await half.in_order()
+
+
 @pytest.mark.parametrize("on", ["info", "orderStatus"])
 async def test_a_venue_that_tells_nothing_of_an_exit_does_not_hold_up_the_next_try(
     tmp_path: Path, on: str

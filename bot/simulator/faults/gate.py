@@ -54,7 +54,9 @@ class Gate:
             case _:
                 if fault.said.get("executed"):
                     await answer()
-                return _said(dumps({"status": "err", "response": _refusal(fault)}), 200)
+                return _said(
+                    dumps({"status": "err", "response": _refusal(fault, clock.wall())}), 200
+                )
 
     async def close(self) -> None:
         """Let go of those that wait; what has not landed never does."""
@@ -93,8 +95,8 @@ async def _land(after_s: float, answer: Answer, clock: Clock) -> None:
     await answer()
 
 
-def _refusal(fault: Fault) -> str:
-    """Words of the venue for a request that it does not carry out."""
+def _refusal(fault: Fault, wall: int) -> str:
+    """Words of the venue for a request that it does not carry out; `wall`: signing time, ms."""
     match fault.kind:
         case FaultKind.BUDGET:
             return Error.BUDGET.says(used=10_001, cap=10_000, volume="0.00")
@@ -102,7 +104,7 @@ def _refusal(fault: Fault) -> str:
             return Error.NO_ACCOUNT.says(address="0x" + "0" * 40)
     match fault.text("says"):
         case "high":
-            return Error.NONCE_HIGH.says(nonce=2, bound=1)
+            return Error.NONCE_HIGH.says(nonce=wall, bound=wall)
         case "duplicate":
             return Error.NONCE_TWICE.says(nonce=1)
         case _:

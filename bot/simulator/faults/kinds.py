@@ -104,6 +104,7 @@ OF_A_WHILE = (
     _F.LEAVE_TRIGGERS,
 )
 
+_TEN_DAYS_MS = 864_000_000  # nonces are taken from two days before to one after
 _SECONDS = Word(0.0, 0, 86_400_000)
 _EVERY = {"at_s": _SECONDS, "coin": Word("")}
 _COUNTED = {"after": Word(0), "times": Word(1), "rate": Word(1.0, 0, 1), "for_s": _SECONDS}
@@ -145,7 +146,7 @@ WORDS: dict[FaultKind, dict[str, Word]] = {
     _F.HALT: _EVERY | _WHILE,
     _F.THIN_BOOK: _EVERY | _WHILE | {"depth": Word(0.0, 0, 1)},
     _F.FUNDING_SPIKE: _EVERY | _WHILE | {"hourly": Word(0.04, -0.04, 0.04)},
-    _F.CLOCK_SKEW: _EVERY | _WHILE | {"skew_ms": Word(5_000, -86_400_000, 86_400_000)},
+    _F.CLOCK_SKEW: _EVERY | _WHILE | {"skew_ms": Word(5_000, -_TEN_DAYS_MS, _TEN_DAYS_MS)},
     _F.LEAVE_TRIGGERS: _EVERY | _WHILE,
     _F.OPEN_INTEREST_CAP: _EVERY | _WHILE,
     _F.DELIST: _EVERY | _WHILE | {"settle": Word(False)},

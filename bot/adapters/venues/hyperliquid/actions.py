@@ -22,12 +22,14 @@ from bot.domain.errors import AmbiguousOutcome, TransientError, VenueRejected
 log = structlog.get_logger(__name__)
 
 _LOW = "nonce too low"  # facts 2.3: provably not executed
+_HIGH = "nonce too high"  # the same: our clock is, or was, more than a day ahead
 # Our nonces are unique, so "duplicate" means that the request came twice (a gateway passed it on
 # once more): the first one may have been carried out.
 _TWICE = "duplicate nonce"
 _ORDER = "order"  # what else is sent (cancels, leverage) does no more when done twice
 _EXPIRED = "already expired"  # facts 2.3
 _TOO_LOW = re.compile(r"nonce too low \d+ < (\d+)")
+_TOO_HIGH = re.compile(r"nonce too high \d+ > (\d+)")
 _ADDRESS_BUDGET = "Too many cumulative requests"  # facts 5: refused free, one pass each 10 s
 _ADDRESS_PAUSE_S = 10.0
 
@@ -97,9 +99,11 @@ class Actions:
         try:
             return await self._once(action, batch, priority, expires_after)
         except VenueRejected as refusal:
-            if not any(text in refusal.raw for text in (_LOW, _TWICE)):
+            if not any(text in refusal.raw for text in (_LOW, _HIGH, _TWICE)):
                 raise
             self._heed(refusal.raw)
+            if _HIGH in refusal.raw and priority is not Priority.EXIT:
+                raise  # what opens something is not tried again by such a clock
         # Nothing was executed, or once more does no harm.
         return await self._once(action, batch, priority, expires_after)
 
@@ -121,9 +125,10 @@ class Actions:
             raise
 
     def _heed(self, raw: str) -> None:
-        found = _TOO_LOW.search(raw)
-        if found is not None:
-            self._signer.nonces.advance(int(found.group(1)))
+        if (low := _TOO_LOW.search(raw)) is not None:
+            self._signer.nonces.advance(int(low.group(1)))
+        if (high := _TOO_HIGH.search(raw)) is not None:
+            self._signer.nonces.retreat(int(high.group(1)))
         log.warning("nonce_refused", answer=raw, advice="one process a key; check the clock")
 
 

@@ -45,13 +45,17 @@ def signing_backend() -> str:
     return "coincurve" if "CoinCurve" in type(backend).__name__ else "native"
 
 
+BELOW_BOUND_MS = 10_000  # the request that brought the bound may have been long on its way
+
+
 class NonceSource:
     """Strictly increasing nonces of one signer key, near the wall clock in ms.
 
     The venue keeps the 100 highest nonces per signer and refuses a repeated or too low one
     (docs, "Nonces and API wallets"); a clock that steps back must therefore not show.
     `persist` gets each new nonce before it is used; `high_water` is the last one of an
-    earlier process.
+    earlier process. It also refuses one that lies a day ahead of its own clock: then ours was
+    wrong, and what it gave us is taken back.
     """
 
     def __init__(
@@ -63,9 +67,14 @@ class NonceSource:
         self._wall = wall
         self._last = high_water
         self._persist = persist
+        self._refused_from: int | None = None
 
     def next(self) -> int:
-        self._last = max(self._last + 1, self._wall())
+        wall = self._wall()
+        if self._refused_from is not None and wall < self._refused_from:
+            self._refused_from = None  # the clock was mended
+        believed = wall if self._refused_from is None else 0
+        self._last = max(self._last + 1, believed)
         if self._persist is not None:
             self._persist(self._last)
         return self._last
@@ -78,6 +87,16 @@ class NonceSource:
     def advance(self, beyond: int) -> None:
         """Make the next nonce larger than `beyond`."""
         self._last = max(self._last, beyond)
+
+    def retreat(self, bound: int) -> None:
+        """Go on below `bound`, from which on the venue has taken none, and above all it took.
+
+        Its bound moves with its clock, so what it took lies below an earlier one. Told by
+        several requests that were under way, it goes back once.
+        """
+        self._refused_from = bound
+        if self._last >= bound:
+            self._last = bound - BELOW_BOUND_MS
 
 
 class Signer:

@@ -134,6 +134,25 @@ def test_a_nonce_source_can_be_told_that_it_is_behind() -> None:
     assert source.next() == 501
 
 
+def test_a_nonce_source_goes_back_once_below_what_the_venue_refused() -> None:
+    """Our clock is ahead: below the bound, rising, whatever that clock goes on to say."""
+    day = 86_400_000
+    wall = 10 * day
+    source = NonceSource(lambda: wall)
+    source.next()
+    bound = 9 * day
+    for _ in range(3):  # three requests were under way
+        source.retreat(bound)
+        first = source.next()
+        assert bound - 20_000 < first < bound
+        assert source.next() == first + 1
+        bound += 1
+    wall = 8 * day  # the clock is mended: rising all the same
+    assert bound > source.next() > first
+    wall = 9 * day - 1_000
+    assert source.next() == wall
+
+
 @pytest.mark.parametrize("shape", ["{}", "{}aa", "0x{}zz", "0x", "0x" + "f" * 64, "0x" + "0" * 64])
 def test_a_bad_key_is_refused_without_being_shown(shape: str) -> None:
     """The error says what was expected and nothing of what was given."""
