@@ -36,6 +36,7 @@ _OTHER = (
     AbstentionKind.RATE_LIMIT,
     AbstentionKind.BUDGET,
 )
+_UNSERVED = "No endpoints found that"  # "... can handle the requested parameters", "... for X" not
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +111,13 @@ def _judge(text: str, attempt: Attempt) -> Answered[str]:
 
 
 def _refused_altogether(trial: Trial) -> bool:
-    """A key, a model name or an account that is refused is refused in every format."""
-    refused = ("is refused", "no credit left", "404 from")
+    """A key, a model name or an account that is refused is refused in every format.
+
+    OpenRouter says 404, too, where the model is there and nobody serves it asked in this way.
+    """
+    if _UNSERVED in trial.detail:
+        return False
+    refused = ("_API_KEY is refused", "no credit left", "404 from")
     return trial.kind == AbstentionKind.ERROR and any(word in trial.detail for word in refused)
 
 

@@ -41,6 +41,21 @@ async def test_one_that_ignores_the_schema_is_demoted(ignored: str) -> None:
     assert "ignores json_schema" in line.found
 
 
+@pytest.mark.parametrize(
+    "detail",
+    [
+        "404 from x: No endpoints found that can handle the requested parameters.",
+        "404 from x: No endpoints found that support the provided 'tool_choice' value.",
+        "400 from x: response_format of type json_schema is refused",
+    ],
+)
+async def test_one_that_refuses_this_way_alone_is_asked_in_the_next(detail: str) -> None:
+    """OpenRouter's 404 speaks of the parameters; the key and the name are good."""
+    made = table(ModelFailure(AbstentionKind.ERROR, detail, healthy=True), OBEYS)
+    found = await probe(made.seat, "probe-1")
+    assert (found.reached, made.seat.format) == (True, AnswerFormat.TOOL)
+
+
 async def test_one_that_obeys_in_no_way_has_no_voice() -> None:
     """Three ways tried, three paid for, none left."""
     made = table(PARIS)
@@ -59,6 +74,7 @@ async def test_one_that_obeys_in_no_way_has_no_voice() -> None:
         (AbstentionKind.ERROR, "OPENAI_API_KEY is refused: 401 from x", "key"),
         (AbstentionKind.ERROR, "no credit left: 402 from x", "quota"),
         (AbstentionKind.ERROR, "404 from x: no such model", "model"),
+        (AbstentionKind.ERROR, "404 from x: No endpoints found for openai/gpt-0.", "model"),
         (AbstentionKind.RATE_LIMIT, "429 from x: slow down", "rate limit"),
         (AbstentionKind.TIMEOUT, "no answer within 30 s", "timeout"),
     ],
