@@ -218,6 +218,18 @@ async def test_an_error_is_told_in_one_line_that_every_table_takes(hidden: str) 
     assert "no" in failure.detail and "pe" in failure.detail
 
 
+async def test_a_header_may_hold_any_bytes() -> None:
+    """Somebody's name in UTF-8, on the way to us; the answer is read all the same."""
+
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(text="hello", headers={"X-Region": "München", "Retry-After": "ü"})
+
+    async with line(handle) as client:
+        assert await client.ask({"model": "m"}) == "hello"
+    failure = await failure_of(status(429, **{"Retry-After": "über"}))
+    assert (failure.kind, failure.retry_after_s) == (AbstentionKind.RATE_LIMIT, None)
+
+
 async def test_what_is_no_http_shows_no_key() -> None:
     """The error quotes the broken line, and that may be ours, sent back."""
 
