@@ -12,15 +12,19 @@ from bot.adapters.seats.model import ModelOptions, ModelSeat, Probed, Purse, con
 from bot.adapters.seats.model.purse import AttemptStore
 from bot.adapters.store import StoreOptions, open_store
 from bot.app.models import limits_of, options_of, policy_of, probe_id
+from bot.app.policies import council_template
 from bot.app.probes import Line, Outcome
 from bot.app.running import place_named
 from bot.app.world import world_name
+from bot.domain.council import quorum
 from bot.domain.errors import ConfigError, TransientError
-from bot.domain.types import AbstentionKind, Attempt
+from bot.domain.types import ZERO, AbstentionKind, Attempt, Messages
 from bot.ports import Clock
 from config.settings import Settings
 
+FACTS_BYTES = 2_500  # of a question: what the template does not hold
 _TRIED = "a tiny schema that the natural answer would break"
+_BUDGET = "what one decision may cost"
 # By words of the failure: the layer that it names, and what mends it.
 _LAYERS = (
     ("_API_KEY is refused", "key", "put a key that is valid into {name}_API_KEY"),
@@ -88,7 +92,34 @@ async def _ask(
     finally:
         for seat in seats:
             await seat.close()
-    return tuple(line_of(seat, found) for seat, found in zip(seats, found_all, strict=True))
+    lines = [line_of(seat, found) for seat, found in zip(seats, found_all, strict=True)]
+    return (*lines, *budget_lines(seats, settings))
+
+
+def budget_lines(seats: Sequence[ModelSeat], settings: Settings) -> tuple[Line, ...]:
+    """A line where the budget does not pay a first question to all; none where it does.
+
+    They are asked in their order, each if its most fits beside those before it.
+    """
+    template, limits = council_template(settings), limits_of(settings)
+    shown = Messages(template.system, template.user + "x" * FACTS_BYTES, template.version)
+    mosts = [most for seat in seats if (most := seat.most_for(shown))]
+    limit, paid, standing = min(limits.per_decision, limits.per_day), 0, ZERO
+    for most in mosts:
+        if standing + most <= limit:
+            paid, standing = paid + 1, standing + most
+    if paid == len(mosts):
+        return ()
+    free = sum(seat.format is not None for seat in seats) - len(mosts)
+    needed = quorum([seat.name for seat in seats])
+    found = (
+        f"{limit} USD pay {paid + free} of {len(seats)} models at their most, which is "
+        f"{sum(mosts):.4f}; the others abstain, and a quorum is {needed}"
+    )
+    never = paid + free < needed
+    of = "DECISION" if limits.per_decision <= limits.per_day else "DAY"
+    remedy = f"raise AI_BUDGET_PER_{of}_USD, or name cheaper models"
+    return (Line("models", _BUDGET, Outcome.FAIL if never else Outcome.WARN, found, remedy),)
 
 
 def line_of(seat: ModelSeat, found: Probed) -> Line:

@@ -177,6 +177,36 @@ def test_what_was_spent_today_counts_against_the_day(tmp_path: Path, endpoint: E
     assert len(endpoint.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("decision", "outcome", "pays"),
+    [("1", None, 3), ("0.22", Outcome.WARN, 2), ("0.12", Outcome.FAIL, 1)],
+)
+def test_a_budget_that_pays_no_question_to_all_is_told(
+    tmp_path: Path, endpoint: Endpoint, decision: str, outcome: Outcome | None, pays: int
+) -> None:
+    """Models of the dear kind; under the quorum every decision would be paid in vain."""
+    dear = {
+        "OPENAI_MODEL": "gpt-5.5",
+        "ENABLE_ANTHROPIC": "true",
+        "ANTHROPIC_API_KEY": KEY,
+        "ANTHROPIC_BASE_URL": endpoint.url,
+        "ANTHROPIC_MODEL": "claude-opus-4-7",
+        "ENABLE_GEMINI": "true",
+        "GEMINI_API_KEY": KEY,
+        "GEMINI_BASE_URL": endpoint.url,
+        "GEMINI_MODEL": "gemini-3.1-pro",
+        "AI_BUDGET_PER_DECISION_USD": decision,
+    }
+    World(tmp_path).write()
+    line = tried(tmp_path, endpoint, **dear).get("models")
+    if outcome is None:
+        assert line is None
+        return
+    assert line is not None and line.outcome is outcome
+    assert f"pay {pays} of 3 models" in line.found and "a quorum is 2" in line.found
+    assert "AI_BUDGET_PER_DECISION_USD" in line.remedy
+
+
 def test_where_nothing_can_be_booked_nobody_is_asked(tmp_path: Path, endpoint: Endpoint) -> None:
     """A database of an older schema waits for its upgrade; no question is paid meanwhile."""
     path = World(tmp_path).write().path

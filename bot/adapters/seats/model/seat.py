@@ -28,6 +28,7 @@ from bot.domain.types import (
     Abstention,
     AbstentionKind,
     Attempt,
+    Messages,
     Opinion,
     Question,
 )
@@ -102,8 +103,12 @@ class ModelSeat:
 
     def cost_of(self, question: Question) -> Decimal:
         """What one answer costs at most, USD; 0 where it cannot be asked."""
+        return self.most_for(question.messages)
+
+    def most_for(self, shown: Messages) -> Decimal:
+        """The same, of what would be shown."""
         try:
-            return self.caller.most(self._body(question)) if self.format is not None else ZERO
+            return self.caller.most(self._body(shown)) if self.format is not None else ZERO
         except ConfigError:
             return ZERO
 
@@ -145,7 +150,7 @@ class ModelSeat:
         try:
             await self._admit(talk)
             answered = await self.caller.call(
-                self._body(talk.question),
+                self._body(talk.question.messages),
                 talk.question.trace_id,
                 number,
                 lambda text, attempt: self._hear(talk, text, attempt),
@@ -251,9 +256,8 @@ class ModelSeat:
         talk.tell(attempt)
         return attempt
 
-    def _body(self, question: Question) -> dict[str, object]:
+    def _body(self, shown: Messages) -> dict[str, object]:
         assert self.format is not None, f"{self.name}: asked although no format works"
-        shown = question.messages
         prompt = Prompt(shown.system, shown.user, ANSWER_SCHEMA, SCHEMA_NAME)
         return body_of(self._options, self.format, prompt)
 
