@@ -169,7 +169,9 @@ def _candles(settings: Settings, where: Callable[[str], str]) -> str | None:
     remedy = "mend the path"
     if typed == "--candles" and any("," in path for path in missing):
         remedy = "name the files apart, --candles a.csv b.csv, or mend the path"
-    return f"DEMO_CANDLES ({typed}): no such file: {', '.join(missing)}; {remedy}"
+    there = any(path.exists() for path in settings.demo.demo_candles if not path.is_file())
+    what = "not a file" if there else "no such file"
+    return f"DEMO_CANDLES ({typed}): {what}: {', '.join(missing)}; {remedy}"
 
 
 def _built(settings: Settings, where: Callable[[str], str]) -> str | None:

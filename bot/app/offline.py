@@ -13,6 +13,7 @@ from bot.app.address import refuse_unknown_host
 from bot.app.recorded import RecordedView
 from bot.app.world import world_name
 from bot.domain.errors import ConfigError
+from bot.domain.reasons import Stage
 from bot.domain.types import TraceId
 from bot.plugins import load_strategies
 from bot.ports import TraceRecord
@@ -36,7 +37,7 @@ def replay(settings: Settings, trace_id: str) -> tuple[int, tuple[str, ...]]:
 async def _replay(settings: Settings, trace_id: TraceId) -> tuple[int, tuple[str, ...]]:
     record, store, name = await _find(settings, trace_id)
     try:
-        if "inputs" not in record.body:
+        if "inputs" not in record.body and record.stage in (Stage.SCAN, Stage.OBSERVE):
             where = f"{record.stage} ({record.result})"
             return 0, (f"{trace_id}: ended at {where}; nothing was decided",)
         stored = await store.journal.get_config(record.fingerprint)

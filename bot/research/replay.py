@@ -6,7 +6,8 @@ same calls as in live.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeVar, cast
@@ -23,6 +24,7 @@ from bot.domain.instrument import Instrument
 from bot.domain.model_answer import AnswerError
 from bot.domain.prompt import Template, as_stored, bytes_hash, render
 from bot.domain.proposal import Rule
+from bot.domain.reasons import Stage
 from bot.domain.sizing import size
 from bot.domain.snapshot import Snapshot, window_hash
 from bot.domain.types import (
@@ -70,6 +72,7 @@ SECTIONS = (
     "desk",
 )
 
+ACTED = (Stage.CLEAR, Stage.EXECUTE, Stage.PROTECT)  # a road that ended here met the desk
 VOICES = ("answers", "decision")  # whose fields grew after the first traces were written
 
 
@@ -87,16 +90,20 @@ async def windows_of(
     record: TraceRecord, candles: CandleStore, source: str
 ) -> Mapping[Timeframe, Bars]:
     """Fetch the bars a decision saw. Raises ConfigError when they are gone or were changed."""
-    inputs = cast(Mapping[str, Mapping[str, Mapping[str, object]]], record.body["inputs"])
     found: dict[Timeframe, Bars] = {}
-    for name, said in inputs["windows"].items():
-        frame = Timeframe(name)
-        first, last = Ms(int(str(said["first"]))), Ms(int(str(said["last"])))
+    with _readable(record):
+        inputs = cast(Mapping[str, Mapping[str, Mapping[str, object]]], record.body["inputs"])
+        spans = [
+            (Timeframe(name), Ms(int(str(said["first"]))), Ms(int(str(said["last"]))), said)
+            for name, said in inputs["windows"].items()
+        ]
+    for frame, first, last, said in spans:
         bars = await candles.window(source, record.symbol, frame, first, last)
-        if len(bars) != said["bars"] or window_hash(bars) != said["hash"]:
+        if len(bars) != said.get("bars") or window_hash(bars) != said.get("hash"):
             raise ConfigError(
-                f"{record.trace_id}: the {name} candles from {first} to {last} are not as they "
-                f"were ({len(bars)} bars, {said['bars']} recorded); this trace cannot be replayed"
+                f"{record.trace_id}: the {frame} candles from {first} to {last} are not as they "
+                f"were ({len(bars)} bars, {said.get('bars')} recorded); this trace cannot be "
+                "replayed"
             )
         found[frame] = bars
     return found
@@ -109,18 +116,20 @@ def replay(
     rules: Sequence[Rule],
     prompts: Sequence[Template] = (),
 ) -> Replayed:
-    """Recompute every section that the trace has and compare the canonical bytes.
+    """Recompute every section of the trace's road and compare the canonical bytes.
 
-    Raises ConfigError when the prompt that was asked with is not among `prompts`.
+    Raises ConfigError when the prompt that was asked with is not among `prompts`, or the trace
+    is none that can be read.
     """
     body = record.body
-    recomputed = _recompute(record, bars, policies, rules, prompts)
+    with _readable(record):
+        recomputed = _recompute(record, bars, policies, rules, prompts)
     done: list[str] = []
     for section in SECTIONS:
-        if section not in body:
+        if section not in body and section not in recomputed:
             continue
         done.append(section)
-        recorded = _plain(body[section])
+        recorded = _plain(body.get(section))
         again = _plain(recomputed.get(section))
         if section in VOICES:
             again = _as_old_as(recorded, again)
@@ -128,6 +137,19 @@ def replay(
             path, old, new = first_difference(recorded, again, section)
             return Replayed(tuple(done), path, old, new)
     return Replayed(tuple(done))
+
+
+@contextmanager
+def _readable(record: TraceRecord) -> Iterator[None]:
+    """A record of another shape is told as such: it was damaged, or is of another Keel."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        what = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        raise ConfigError(
+            f"{record.trace_id}: its record is damaged, or was not written by this Keel "
+            f"({what[:200]}); this trace cannot be replayed"
+        ) from error
 
 
 def _recompute(
@@ -232,7 +254,7 @@ def _recompute_gates(
         if told["answer"] is not None:
             verdict = confirmed(verdict, _revive(Answer, told["answer"]))
     out["approval"] = {"asked": asked, "preview": preview, "verdict": verdict, **told}
-    if "desk" in body and isinstance(verdict, Approved):
+    if ("desk" in body or record.stage in ACTED) and isinstance(verdict, Approved):
         look = _revive(Look, _at(body, "desk", "look"))
         rule = _revive(Instrument, _at(body, "desk", "instrument"))
         again = settle(wish, look, rule, policies, record.trace_id)

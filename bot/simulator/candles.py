@@ -31,6 +31,7 @@ QUOTE_VOLUME = "BTC-PERP"  # files of this name count volume in quote currency (
 WARMUP_SHARE = 4  # at most one part in four of the data is past
 NAME = re.compile(r"[A-Za-z0-9]{1,20}")
 LARGEST = 1e15  # of a price or a volume; beyond it numbers are no market's
+LATEST = 253_402_300_800_000  # ms: the year 10000, which no calendar here can show
 Row = tuple[int, float, float, float, float, float]
 
 
@@ -198,6 +199,9 @@ def _rows(path: Path, raw: bytes) -> list[Row]:
         raise ConfigError(
             f"{path} line 1: no column {', '.join(missing)}; expected {', '.join(COLUMNS)}"
         )
+    twice = [name for name in COLUMNS if header.count(name) > 1]
+    if twice:
+        raise ConfigError(f"{path} line 1: column {', '.join(twice)} twice; expected each once")
     places = [header.index(name) for name in COLUMNS]
     rows: list[Row] = []
     try:
@@ -222,6 +226,8 @@ def _row(path: Path, number: int, fields: list[str], places: list[int], before: 
     if not all(np.isfinite(values)):
         raise ConfigError(f"{where}: a value is not finite in {','.join(fields)!r}")
     ts, o, h, low, c, volume = values
+    if ts >= LATEST:
+        raise ConfigError(f"{where}: ts {ts:g} is no time; expected milliseconds since 1970")
     if max(values[1:]) > LARGEST:
         raise ConfigError(
             f"{where}: {max(values[1:]):g} is no price or volume; at most {LARGEST:g}"

@@ -17,6 +17,7 @@ from bot.adapters.store.engine import insert_many, upsert
 from bot.adapters.store.rows import ReadRow, Row
 from bot.adapters.store.tables import gate_results, signals, traces
 from bot.domain import canonical
+from bot.domain.errors import InvariantBroken
 from bot.domain.reasons import Reason
 from bot.domain.types import Ms, Symbol, TraceId
 from bot.ports import TraceRecord
@@ -65,9 +66,16 @@ def trace_rows(record: TraceRecord) -> TraceRows:
 
 
 def record_of(row: ReadRow) -> TraceRecord:
-    """The record of a row, its body in plain JSON (tuples as lists, Decimals as text)."""
-    body = canonical.loads(zlib.decompress(row["body"]))
-    assert isinstance(body, dict)
+    """The record of a row, its body in plain JSON (tuples as lists, Decimals as text).
+
+    Raises InvariantBroken for a row that is damaged.
+    """
+    try:
+        body = canonical.loads(zlib.decompress(row["body"]))
+    except (zlib.error, TypeError, ValueError, RecursionError) as error:
+        raise InvariantBroken(f"trace {row['id']} is damaged in the database: {error}") from None
+    if not isinstance(body, dict):
+        raise InvariantBroken(f"trace {row['id']} is damaged in the database: no object")
     return TraceRecord(
         trace_id=TraceId(row["id"]),
         cycle=row["cycle"],

@@ -196,6 +196,7 @@ def test_hyperliquids_secret_is_answered() -> None:
         ({"API_TOKEN": f"{CANARY}\u00fc"}, "without spaces"),
         ({"DATA_DIR": "da\udcffta"}, "a folder, UTF-8"),
         ({"DEMO_CANDLES": "no/such.csv"}, "no such file"),
+        ({"DEMO_CANDLES": "tests"}, "not a file: tests"),
         ({"PROFILE": "scalpr"}, "did you mean scalper?"),
         ({"PROFILE": "../demo"}, "is not a profile"),
         ({"USE_PAPER_TRADING": "true", "MODE": "demo"}, "take one of the two out"),

@@ -166,6 +166,49 @@ async def test_a_tampered_field_is_named(path: tuple[str, ...], value: object, n
     assert (result.differs, result.recorded, result.recomputed) == (named, value, before)
 
 
+@pytest.mark.parametrize("section", ["seen", "flags", "score", "decision"])
+async def test_a_section_that_was_taken_out_is_named(section: str) -> None:
+    """What comes out again and is not recorded differs: nothing is equal by being away."""
+    made = thinking()
+    record = await lived(made)
+    body = {key: value for key, value in record.body.items() if key != section}
+    result = replay(replace(record, body=body), await again(made, record), POLICIES, [LONG])
+    assert (result.differs, result.recorded) == (section, None)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"inputs": None},
+        {"inputs": {"market": {}, "windows": {}}},
+        {"inputs": {"windows": {"7m": {}}}},
+        {"inputs": {"windows": {"5m": {"first": "x"}}}},
+        {"desk": {"look": 5}},
+        {"desk": None},
+        {"approval": []},
+        {"answers": {}},
+    ],
+)
+async def test_a_record_of_another_shape_is_one_line(damaged: dict[str, object]) -> None:
+    made = thinking()
+    record = await lived(made)
+    bars = await again(made, record)
+    strange = replace(record, body={**record.body, **damaged})
+    with pytest.raises(ConfigError, match=r"damaged, or was not written by this Keel") as said:
+        await again(made, strange)
+        replay(strange, bars, POLICIES, [LONG])
+    assert "\n" not in str(said.value)
+
+
+async def test_an_executed_trace_without_its_desk_is_damaged() -> None:
+    made = thinking()
+    record = await lived(made)
+    bars = await again(made, record)
+    body = {key: value for key, value in record.body.items() if key != "desk"}
+    with pytest.raises(ConfigError, match="KeyError: 'desk'"):
+        replay(replace(record, body=body), bars, POLICIES, [LONG])
+
+
 async def test_other_numbers_give_another_decision() -> None:
     """Replayed under another policy, the gate's limit differs by name."""
     made = thinking()

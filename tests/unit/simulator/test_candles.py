@@ -64,6 +64,11 @@ STEP = 300_000
             f"ts,open,high,low,close,volume\n{GOOD}\n1700000400000,1,2e15,0.5,1.5,3\n",
             "line 3: 2e+15 is no price or volume; at most 1e+15",
         ),
+        (f"ts,open,high,low,close,volume,open\n{GOOD},7\n", "line 1: column open twice"),
+        (
+            f"ts,open,high,low,close,volume\n{GOOD}\n1e300,1,2,0.5,1.5,3\n",
+            "line 3: ts 1e+300 is no time; expected milliseconds since 1970",
+        ),
         (
             f"ts,open,high,low,close,volume\n{GOOD}\n1700000400000,1,2,0.5,1.5,3e15\n",
             "line 3: 3e+15 is no price or volume",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from bot.adapters.store import Store
+from bot.adapters.store.trace_rows import record_of
 from bot.adapters.store.traces import LAST_RETRY_S
 from bot.domain import canonical
-from bot.domain.errors import TransientError
+from bot.domain.errors import InvariantBroken, TransientError
 from bot.domain.reasons import Check, CheckCode
 from bot.domain.types import ASKED, Attempt, Ms, Side, Symbol, TraceId, trace_id
 from bot.ports import TraceRecord
@@ -43,6 +45,13 @@ async def test_a_trace_comes_back_as_it_was(store: Store) -> None:
     assert queued == await store.traces.get(record(1).trace_id) == record(1)
     assert store.traces.backlog() == 0
     assert await store.traces.get(TraceId("BTC-20260921T1320-9")) is None
+
+
+@pytest.mark.parametrize("body", [b"", b"\x00\xff", zlib.compress(b"[1]"), zlib.compress(b"{")])
+def test_a_damaged_body_is_said_with_its_trace(body: bytes) -> None:
+    """One line that a command line can show, not the reader's own words."""
+    with pytest.raises(InvariantBroken, match="trace BTC-1 is damaged"):
+        record_of({"id": "BTC-1", "body": body})
 
 
 async def test_our_own_types_are_stored_as_plain_data(store: Store) -> None:
