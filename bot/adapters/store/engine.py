@@ -197,6 +197,11 @@ class Database:
         self._running: set[asyncio.Task[Any]] = set()
         self._closed = False
 
+    @property
+    def dialect(self) -> str:
+        """ "sqlite" or "postgresql"."""
+        return self._engine.dialect.name
+
     async def write(self, work: Work[T]) -> T:
         """Run `work` in one transaction that is committed at its end, or not at all.
 

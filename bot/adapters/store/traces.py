@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.adapters.store.engine import Database
 from bot.adapters.store.model_tables import decisions
+from bot.adapters.store.newest import NewestBars
 from bot.adapters.store.replay import Replay
 from bot.adapters.store.rows import ReadRow
 from bot.adapters.store.spool import Spool
@@ -64,11 +65,13 @@ class SqlTraceStore:
         self._failing = False
         self._lost = 0
         self._proposals = 0
+        self._newest_bars = NewestBars(self._rows, database.dialect)
 
     def put(self, record: TraceRecord) -> None:
         """Queue a record; never waits, never raises for a slow database."""
         rows = _encode(record)
         self._proposals += record.strategy is not None
+        self._newest_bars.met(record.symbol, record.bar_close)
         self._queue.pop(rows.id, None)
         self._queue[rows.id] = rows
         if len(self._queue) > self._queue_rows:
@@ -148,6 +151,12 @@ class SqlTraceStore:
 
         Raises TransientError.
         """
+        if not (self._newest_bars.knows(symbol) or self._spool.pending):
+            await self._newest_bars.look(symbol)
+        new = self._newest_bars.is_new(symbol, bar_close)
+        self._newest_bars.met(symbol, bar_close)
+        if new:
+            return 0
         same = select(traces.c.id).where(traces.c.symbol == symbol, traces.c.bar_close == bar_close)
         ids = [row["id"] for row in await self._rows(same)]
         ids += [rows.id for rows in self._queue.values() if _bar(rows) == (symbol, bar_close)]

@@ -174,6 +174,32 @@ async def test_a_number_under_which_a_model_was_asked_is_taken(store: Store) -> 
     assert await store.traces.last_number(Symbol("BT"), AT) == 0
 
 
+async def test_a_bar_just_closed_needs_no_question(store: Store) -> None:
+    """With 200 symbols it is 200 questions a cycle, each of a dozen turns of the loop."""
+    assert await store.traces.last_number(BTC, AT) == 0
+    before = store.calls()["database_traces"].calls
+    assert await store.traces.last_number(BTC, Ms(AT + 300_000)) == 0
+    assert store.calls()["database_traces"].calls == before
+    store.traces.put(replace(record(4), bar_close=Ms(AT + 900_000)))
+    assert await store.traces.last_number(BTC, Ms(AT + 900_000)) == 4, "met since"
+
+
+async def test_a_bar_that_an_earlier_life_has_seen_is_no_new_one(opener: Opener) -> None:
+    """Also one that lies ahead: the clock was set back, or a model was asked about it."""
+    earlier = await opener()
+    earlier.traces.put(record(7))
+    await earlier.traces.flush()
+    ahead = Ms(AT + 600_000)
+    asked = Attempt(trace_id(Symbol("ETH"), ahead, 1), "openai", 1, ASKED, AT)
+    await earlier.attempts.put([asked])
+    await earlier.close()
+    store = await opener()
+    for symbol in (BTC, Symbol("ETH")):
+        assert await store.traces.last_number(symbol, Ms(AT - 300_000)) == 0
+    assert await store.traces.last_number(BTC, AT) == 7
+    assert await store.traces.last_number(Symbol("ETH"), ahead) == 1
+
+
 async def test_the_funnel_counts_by_stage_and_result(store: Store) -> None:
     """Since a moment, with what is still queued."""
     store.traces.put(record(1, stage="scan", result="no_new_candle"))
