@@ -36,7 +36,7 @@ BENCHMARKS = (
     Benchmark("loop_stretch", "benchmarks.loop_stretch", "how long the loop is deaf"),
     Benchmark("exit_latency", "benchmarks.exit_latency", "from a price to an exit order"),
     Benchmark("trace_size", "benchmarks.trace_size", "what a trace takes on the disk"),
-    Benchmark("growth", "benchmarks.memory", "memory over 30 simulated days", ("--days", "30")),
+    Benchmark("growth", "benchmarks.growth", "memory over 30 simulated days"),
     Benchmark("budget", "benchmarks.request_budget", "requests that proving the stops costs"),
     Benchmark("council", "benchmarks.council", "three models: time, deadline and money"),
     Benchmark("council_load", "benchmarks.council_load", "care and cycles while councils think"),

@@ -31,6 +31,12 @@ class Usage:
     cpu_s: float
     threads: int
 
+    def __str__(self) -> str:
+        return (
+            f"{self.rss_mb:6.1f} MB (own {self.own_mb:.1f}, files {self.files_mb:.1f}, "
+            f"peak {self.peak_mb:.1f}), {self.threads} threads, processor {self.cpu_s:.0f} s"
+        )
+
 
 def usage(pid: int) -> Usage:
     """What the kernel says now. Raises ProcessLookupError when the process is gone."""
