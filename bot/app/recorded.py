@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 REFRESH_S = 5.0
 COUNTED_TRADES = 1_000  # over which the stand-alone server gives its figures
 SHOWN_TRADES = 20
-KEPT_DIGESTS = 200
+KEPT_DIGESTS = 100  # as many as can be asked for at once; 15 kB each
 YIELD_EVERY = 5  # bodies opened between two turns of the loop
 HEADS_A_TURN = 100
 # What a list of traces shows of each, in this order; times end in `_at` outside.

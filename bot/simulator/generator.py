@@ -43,17 +43,56 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
-    """Prices and volumes (1e-8 base units) of the ticks of one UTC day, from `first` on."""
+class Path:
+    """Prices and volumes (1e-8 base units) of the ticks of one UTC day."""
 
     price: Floats
     volume: Ints
-    first: int = 0
 
-    def since(self, first: int) -> Day:
-        """Without the ticks before `first`, in arrays of its own."""
+
+class Day:
+    """The ticks of a path from `first` on, as whole numbers of the coin's smallest steps.
+
+    Half the size, and exact: a price on the venue's tick is the double nearest its decimal.
+    """
+
+    def __init__(self, path: Path, size_decimals: int) -> None:
+        self.first = 0
+        self._scale: float = 10.0 ** (6 - size_decimals)  # the venue's most decimals of a price
+        self._lot: int = VOLUME_UNITS // 10**size_decimals
+        self._prices = np.round(path.price * self._scale).astype(np.int32)
+        self._lots = (path.volume // self._lot).astype(np.int32)
+
+    def forget(self, first: int) -> None:
+        """Drop the ticks before `first`."""
         rest = slice(first - self.first, None)
-        return Day(self.price[rest].copy(), self.volume[rest].copy(), first)
+        self._prices, self._lots = self._prices[rest].copy(), self._lots[rest].copy()
+        self.first = first
+
+    def __len__(self) -> int:
+        return len(self._prices)
+
+    def price(self, place: int) -> float:
+        return int(self._prices[place - self.first]) / self._scale
+
+    def volume(self, place: int) -> int:
+        return int(self._lots[place - self.first]) * self._lot
+
+    def prices(self, start: int, end: int) -> list[float]:
+        """Of the ticks [start, end)."""
+        ticks = self._prices[start - self.first : end - self.first]
+        prices: list[float] = (ticks / self._scale).tolist()
+        return prices
+
+    def volumes(self, start: int, end: int) -> int:
+        """The sum over the ticks [start, end)."""
+        return (
+            int(self._lots[start - self.first : end - self.first].sum(dtype=np.int64)) * self._lot
+        )
+
+    def path(self) -> Path:
+        """The same in doubles."""
+        return Path(self._prices / self._scale, self._lots.astype(np.int64) * self._lot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +139,18 @@ class Generator:
         found = []
         for number, row in enumerate(COINS):
             path = self._day(number, day, place)
-            at = place - path.first
-            found.append(Quote(row.name, float(path.price[at]), int(path.volume[at])))
+            found.append(Quote(row.name, path.price(place), path.volume(place)))
         return found
 
     def last_price(self, coin: str, index: int) -> float:
         day, place = divmod(index, self._ticks_a_day)
-        path = self._day(self._index_of[coin], day, place)
-        return float(path.price[place - path.first])
+        return self._day(self._index_of[coin], day, place).price(place)
 
     def forming(self, coin: str, index: int) -> Bar | None:
         day, place = divmod(index, self._ticks_a_day)
         start = place - place % self._ticks_a_minute
         path = self._day(self._index_of[coin], day, start)
-        minute = slice(start - path.first, place + 1 - path.first)
-        prices = path.price[minute].tolist()
-        volume = sum(path.volume[minute].tolist())
+        prices, volume = path.prices(start, place + 1), path.volumes(start, place + 1)
         opened = day * DAY_MS + start * self._tick_ms
         return Bar(opened, prices[0], max(prices), min(prices), prices[-1], volume, len(prices))
 
@@ -156,7 +191,7 @@ class Generator:
             if key[1] < day:
                 del self._days[key]
             elif key[1] == day and path.first < before:
-                self._days[key] = path.since(before)
+                path.forget(before)
         for bars in [bars for bars in self._bars if bars[1] < day - 1]:
             del self._bars[bars]
 
@@ -213,14 +248,17 @@ class Generator:
             return self._minutes(number, day)
         if interval_ms > COARSE_MS and interval_ms % COARSE_MS == 0:
             return folded(self._folds(number, day, COARSE_MS), interval_ms // COARSE_MS)
-        if day < self._today - 1:  # a past that is asked for once, at the start of a world
+        if day < self._today:  # a past that is asked for once, at the start of a world
             return folded(self._minutes(number, day), interval_ms // MINUTE_MS)
         return folded(self._folds(number, day, MINUTE_MS), interval_ms // MINUTE_MS)
 
     def _minutes(self, number: int, day: int) -> Columns:
         known = self._days.get((number, day))
         past = known.first > 0 if known is not None else day < self._today
-        path = self._make(number, day - self._origin_day) if past else self._day(number, day)
+        if past:
+            path = self._make(number, day - self._origin_day)
+        else:
+            path = self._day(number, day).path()
         ticks = Columns(path.price, path.price, path.price, path.price, path.volume)
         return folded(ticks, self._ticks_a_minute)
 
@@ -231,7 +269,8 @@ class Generator:
         key = (number, day)
         known = self._days.get(key)
         if known is None or known.first > place:
-            known = self._days[key] = self._make(number, day - self._origin_day)
+            path = self._make(number, day - self._origin_day)
+            known = self._days[key] = Day(path, COINS[number].size_decimals)
             while len(self._days) > 3 * len(COINS):
                 self._days.popitem(last=False)
         return known
@@ -253,7 +292,7 @@ class Generator:
         draw = self._stream(number, day + (1 << 29))
         return float(height * tide + ANCHOR_SIGMA * COINS[number].sigma * draw.standard_normal())
 
-    def _make(self, number: int, day: int) -> Day:
+    def _make(self, number: int, day: int) -> Path:
         """One day of ticks: regimes laid end to end, bent to meet the next anchor."""
         row, draw = COINS[number], self._stream(number, day)
         n, tick_min = self._ticks_a_day, self._tick_ms / MINUTE_MS
@@ -279,7 +318,7 @@ class Generator:
         start, end = self._anchor(number, day), self._anchor(number, day + 1)
         bent = walk + (end - start - walk[-1]) * np.arange(n + 1) / n
         price = on_tick(row.price * np.exp(start + bent[:n] + wave), row.size_decimals)
-        return Day(price, self._volume(row, draw, price, kind, age))
+        return Path(price, self._volume(row, draw, price, kind, age))
 
     def _volume(
         self, row: Coin, draw: np.random.Generator, price: Floats, kind: Ints, age: Floats

@@ -10,7 +10,7 @@ import pytest
 from bot.domain.types import Ms, Timeframe
 from bot.simulator.bars import Rolling, fold
 from bot.simulator.coins import COINS
-from bot.simulator.generator import DAY_MS, Generator
+from bot.simulator.generator import DAY_MS, Day, Generator
 
 EPOCH = Ms(1_790_000_123_000)
 MINUTE = 60_000
@@ -160,12 +160,25 @@ def test_hours_that_are_over_are_forgotten_and_can_be_had_again() -> None:
     midnight = (EPOCH // 86_400_000 + 1) * 1_440
     for index in range(midnight, midnight + 12 * 60 + 1, 30):
         assert prices.quotes(index) == Generator(7, 60.0, EPOCH).quotes(index)
-    assert {len(day.price) for day in prices._days.values()} == {13 * 60}
+    assert {len(day) for day in prices._days.values()} == {13 * 60}
     early = midnight + 100
     assert prices.last_price("ETH", early) == whole.last_price("ETH", early)
     assert prices.forming("SOL", early) == whole.forming("SOL", early)
     window = ("BTC", 60_000, midnight * 60_000, (midnight + 600) * 60_000)
     assert prices.closed(*window) == whole.closed(*window)
+
+
+@pytest.mark.parametrize("number", range(len(COINS)))
+def test_ticks_are_held_at_half_their_size_and_to_the_last_bit(number: int) -> None:
+    """Whole numbers of the smallest steps: each price and volume comes back as it was."""
+    whole = Generator(11, 5.0, EPOCH)._make(number, 3)
+    held = Day(whole, COINS[number].size_decimals)
+    assert held.prices(0, len(held)) == whole.price.tolist()
+    assert [held.volume(place) for place in range(len(held))] == whole.volume.tolist()
+    held.forget(17_000)
+    assert [held.price(17_000), held.price(17_279)] == whole.price[[17_000, 17_279]].tolist()
+    assert held.volumes(17_000, 17_280) == int(whole.volume[17_000:].sum())
+    assert sum(array.nbytes for array in (held._prices, held._lots)) == 280 * 8
 
 
 def test_bars_of_a_day_keep_no_ticks_alive(prices: Generator) -> None:
