@@ -72,11 +72,18 @@ class Judgement:
         trail.stage = Stage.DELIBERATE
         heard = await self._council.deliberate(question, trail, next_close)
         with trail.at(Stage.DELIBERATE):
+            self._name_seats(trail)
             said = {"opinions": heard.opinions, "abstentions": heard.abstentions}
             trail.note("answers", said)
             decision = decide(heard.opinions, heard.abstentions, self._policies)
             trail.note("decision", decision)
         return self._approve(thought, decision, trail)
+
+    def _name_seats(self, trail: Trail) -> None:
+        """Once more, now that they answered: a trial may have changed how one is asked."""
+        shown = trail.body.get("prompt")
+        if isinstance(shown, Mapping):
+            trail.note("prompt", {**shown, "seats": self._council.identities})
 
     def _worth(self, thought: Thought, question: Question, trail: Trail) -> bool:
         snapshot = thought.snapshot

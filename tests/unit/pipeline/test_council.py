@@ -114,6 +114,21 @@ async def test_every_model_sees_the_same_bytes_and_neither_coin_nor_price_nor_ti
     }
 
 
+async def test_a_trace_names_a_seat_as_it_was_asked() -> None:
+    """The first question waits for the trial at the start, which may demote the model."""
+
+    class Demoted(FakeModel):
+        @property
+        def identity(self) -> str:
+            return "asked by tool" if self.questions else "asked by json_schema"
+
+    made = council(Demoted("a"), FakeModel("b"))
+    await made.road.cycle([BTC])
+    shown = made.offers[0].trail.body["prompt"]
+    assert isinstance(shown, dict)
+    assert shown["seats"] == {"a": "asked by tool", "b": "model b"}
+
+
 @pytest.mark.parametrize("kind", list(AbstentionKind))
 async def test_every_failure_is_an_abstention_of_its_kind_and_two_votes_still_decide(
     kind: AbstentionKind,
