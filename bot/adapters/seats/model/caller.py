@@ -127,6 +127,10 @@ class Caller:
         return answered
 
     def _settle(self, reserved: Attempt, row: Attempt, tell: Told) -> None:
+        """Book what came of it, also where it cost more than was thought possible."""
+        if row.cost > reserved.reserved:
+            said = {"cost_usd": str(row.cost), "reserved_usd": str(reserved.reserved)}
+            log.warning("model_cost_above_reserve", seat=row.seat, trace_id=row.trace_id, **said)
         self._purse.settle(reserved, row)
         tell(row)
 

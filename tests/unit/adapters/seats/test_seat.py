@@ -9,6 +9,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from structlog.testing import capture_logs
 
 from bot.adapters.seats.model import AnswerFormat
 from bot.adapters.seats.model.failure import ModelFailure
@@ -264,6 +265,16 @@ async def test_a_call_by_ones_own_key_behind_the_endpoint_costs_what_the_upstrea
     table = Table(chat(answer(), usage=usage), can={"cost_in_usage": True})
     opinion = await table.ask()
     assert opinion.attempts[0].cost == table.purse.spent == Decimal(booked)
+
+
+@pytest.mark.parametrize(("tokens", "told"), [(200, False), (200_000, True)])
+async def test_a_cost_above_its_reserve_is_booked_and_told(tokens: int, told: bool) -> None:
+    """The reserve is the most that is possible: either the price or the count is wrong."""
+    table = Table(chat(answer(), usage={"prompt_tokens": 1, "completion_tokens": tokens}))
+    with capture_logs() as lines:
+        await table.ask()
+    assert table.purse.spent == Decimal("0.000001") + tokens * Decimal("0.000004")
+    assert [line["event"] for line in lines] == ["model_cost_above_reserve"] * told
 
 
 async def test_retry_after_is_honoured_by_all_questions() -> None:
