@@ -19,6 +19,7 @@ from bot.domain.types import (
     ExitReason,
     Fill,
     Funding,
+    Leg,
     Ms,
     Order,
     OrderStatus,
@@ -44,6 +45,8 @@ log = structlog.get_logger(__name__)
 
 HOUR_MS = 3_600_000
 FUNDING_LATE_MS = 60_000  # recorded up to 1.4 s after the hour (hyperliquid.md 1.2)
+# How the venue ends a stop whose position ends (hyperliquid.md 2.3): no news by itself.
+WITH_ITS_POSITION = ("siblingFilledCanceled", "reduceOnlyCanceled")
 SHUT_S = 60.0  # how long a market is left alone that the venue closed to an order
 
 
@@ -107,8 +110,9 @@ class Reconcile:
                         self._sweep_when_flat(event.symbol)
                     case Funding():
                         self._hear_funding(event)
-                    case OrderUpdate(order=order):
-                        self._books.told(order)
+                    case OrderUpdate(order=told):
+                        self._books.told(told)
+                        self._ask_if_bare(told)
                     case Reconnected():
                         log.warning("stream_back", away_s=round(event.gap_s, 1))
                         self._funding_hour = None
@@ -125,6 +129,24 @@ class Reconcile:
     def _ask_if_in_doubt(self) -> None:
         if self._books.in_doubt:
             self._books.in_doubt = False
+            self._execution.doubt.set()
+
+    def _ask_if_bare(self, told: VenueOrder) -> None:
+        """The venue, or a person there, took a stop away: the stop proof looks at once.
+
+        Not when its position goes as well: stop and target end with it, in any order of frames.
+        """
+        order, held = self._books.order_by(told.cloid, told.venue_id), None
+        if order is not None and order.leg is Leg.STOP:
+            held = self._books.positions.get(order.symbol)
+        if order is None or held is None or held.trace_id != order.trace_id:
+            return
+        gone = order.status is OrderStatus.CANCELLED and told.raw_status not in WITH_ITS_POSITION
+        bare = not self._books.resting_stops(order.symbol, held.trace_id)
+        if gone and bare and not self._desk.works_on(order.symbol):
+            log.error("stop_taken_away", symbol=order.symbol, status=told.raw_status)
+            now = self._clock.now()
+            self._facts.tell("stop_taken_away", now, symbol=order.symbol, status=told.raw_status)
             self._execution.doubt.set()
 
     def _sweep_when_flat(self, symbol: Symbol) -> None:

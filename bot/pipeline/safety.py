@@ -36,7 +36,7 @@ from bot.domain.breakers import (
     transferred,
 )
 from bot.domain.trading_state import lets_open, tightened
-from bot.domain.types import ExitReason, Ms, Symbol, Trade, TradingState
+from bot.domain.types import ExitReason, Fill, Ms, Position, Symbol, Trade, TradingState
 from bot.pipeline.blocks import BlockKind, Blocks
 from bot.pipeline.facts import Facts
 from bot.pipeline.rows import Rows
@@ -202,6 +202,16 @@ class Safety:
         if trade.exit_reason is ExitReason.LIQUIDATION:
             why = f"{trade.symbol} was liquidated: its stop did not come first"
             self._add(TradingState.REDUCE_ONLY, why)
+
+    def part_liquidated(self, fill: Fill, left: Position | None) -> None:
+        """The venue sold a part of a position: what is `left` stood on too little margin."""
+        if not fill.liquidation or left is None:
+            return
+        sold, rest = str(fill.quantity), str(left.quantity)
+        log.error("part_liquidated", symbol=fill.symbol, sold=sold, left=rest)
+        self._facts.tell("part_liquidated", fill.at, symbol=fill.symbol, sold=sold, left=rest)
+        why = f"{fill.symbol} was liquidated in part: its stop did not come first"
+        self.tighten(TradingState.REDUCE_ONLY, why)
 
     def world(self, seen: Readings) -> None:
         """Let the breakers see how feed, venue and market behave."""

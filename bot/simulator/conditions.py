@@ -42,6 +42,7 @@ class Conditions:
     capped: set[str] = field(default_factory=set)  # at the cap of open interest
     depth: dict[str, Decimal] = field(default_factory=dict)
     funding: dict[str, Decimal] = field(default_factory=dict)  # hourly rate
+    apart: dict[str, Decimal] = field(default_factory=dict)  # of the mid by which the mark is off
     skew_ms: int = 0  # what the venue's clock says too much
     leave_triggers: bool = False  # stops and targets stay when their position goes
 

@@ -90,7 +90,7 @@ class MarketInfo:
             "dayNtlVlm": number((slow.base * mark).quantize(CENT, ROUND_HALF_EVEN)),
             "premium": slow.premium,
             "oraclePx": number(prices.oracle(coin)),
-            "markPx": shown,
+            "markPx": real(float(mark)),
             "midPx": shown,
             "impactPxs": [number(bid), number(ask)],
             "dayBaseVlm": slow.volume,

@@ -87,25 +87,32 @@ class Prices:
         """The mid as a float whose shortest form is exact."""
         return self._float[coin]
 
-    def mark(self, coin: str) -> Decimal:
-        """Mark price; the simulated venue marks at the mid."""
+    def mid(self, coin: str) -> Decimal:
+        """The middle of the seeded book."""
         found = self._mid.get(coin)
         if found is None:
             found = self._mid[coin] = Decimal(repr(self._float[coin]))
         return found
 
+    def mark(self, coin: str) -> Decimal:
+        """Mark price: margin and triggers go by it; the mid, unless a script holds them apart."""
+        apart = self._conditions.apart.get(coin)
+        if apart is None:
+            return self.mid(coin)
+        return self.instruments[coin].round_price(self.mid(coin) * (1 + apart), ROUND_HALF_EVEN)
+
     def oracle(self, coin: str) -> Decimal:
         """Oracle price: the mid with a small seeded noise."""
         rules = self.instruments[coin]
         part = share(noise(self._seed, 1, rules.asset_id, self.index)) * ORACLE_NOISE
-        return rules.round_price(self.mark(coin) * (1 + part), ROUND_HALF_EVEN)
+        return rules.round_price(self.mid(coin) * (1 + part), ROUND_HALF_EVEN)
 
     def touch(self, coin: str) -> tuple[Decimal, Decimal]:
         """Best bid and ask of the seeded book, as far as it has not been eaten."""
         book = self._books.get(coin)
         if book is None:
-            return touch(self.instruments[coin], self.mark(coin), self._half_spread)
-        bid, ask = touch(self.instruments[coin], self.mark(coin), self._half_spread)
+            return touch(self.instruments[coin], self.mid(coin), self._half_spread)
+        bid, ask = touch(self.instruments[coin], self.mid(coin), self._half_spread)
         return (
             book.bids[0].price if book.bids else bid,
             book.asks[0].price if book.asks else ask,
@@ -171,7 +178,7 @@ class Prices:
         if factor == 0:
             return Book((), ())
         weights = self._weights(rules, levels)
-        return ladder(rules, self.mark(coin), self._half_spread, self._depth * factor, weights)
+        return ladder(rules, self.mid(coin), self._half_spread, self._depth * factor, weights)
 
 
 def funding_due(hour: int, seed: int) -> Ms:

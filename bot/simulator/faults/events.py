@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from bot.domain.instrument import MarginTier
 from bot.domain.matching import reducible
 from bot.domain.types import ZERO
-from bot.simulator.accounts import AccountState
+from bot.simulator.accounts import AccountState, SimOrder
 from bot.simulator.booking import Execution, book_fill
 from bot.simulator.duties import Duties
 from bot.simulator.engine import Engine
@@ -72,6 +72,9 @@ class Events:
                 conditions.skew_ms = fault.count("skew_ms")
             case FaultKind.LEAVE_TRIGGERS:
                 conditions.leave_triggers = True
+            case FaultKind.MARK_APART:
+                conditions.apart |= dict.fromkeys(coins, Decimal(str(fault.real("by"))))
+                self._mark_moved(coins)
             case _:
                 self._delist(coins, settles=fault.flag("settle"))
 
@@ -105,8 +108,17 @@ class Events:
                 conditions.skew_ms = 0
             case FaultKind.LEAVE_TRIGGERS:
                 conditions.leave_triggers = False
+            case FaultKind.MARK_APART:
+                for coin in coins:
+                    conditions.apart.pop(coin, None)
+                self._mark_moved(coins)
             case _:
                 conditions.delisted -= {*coins}
+
+    def _mark_moved(self, coins: list[str]) -> None:
+        """Triggers meet the new mark at once; margin does at the next tick."""
+        for coin in coins:
+            self._engine.on_price(coin)
 
     def withheld(self, key: Key, *, of_account: bool) -> bool:
         """Whether a frame is lost in a silent socket, or its coin's prices stand still."""
@@ -166,6 +178,8 @@ class Events:
         match fault.kind:
             case FaultKind.LIQUIDATE:
                 return self._liquidate(fault.coin, fault.text("method"))
+            case FaultKind.MARGIN_CANCEL:
+                return self._margin_cancel(fault.coin, fault.text("order"))
             case FaultKind.DELEVERAGE:
                 return self._deleverage(fault.coin, Decimal(str(fault.real("fraction"))))
             case FaultKind.ACCOUNT_MODE:
@@ -198,6 +212,18 @@ class Events:
         for account, name in found[:1]:
             self._duties.liquidate(account, account.holdings[name], backstop=method == "backstop")
         return bool(found)
+
+    def _margin_cancel(self, coin: str, kind: str) -> bool:
+        """Cancel one resting order, as the venue does where margin no longer bears it."""
+        for account in self._world.accounts.values():
+            for order in account.open_orders(coin or None):
+                rests = order.in_book if kind == "book" else order.armed and not order.fired
+                if rests and kind == _kind_of(order):
+                    self._world.next_block()
+                    self._engine.end(order, "marginCanceled")
+                    self._world.touched(account)
+                    return True
+        return False
 
     def _deleverage(self, coin: str, fraction: Decimal) -> bool:
         found = self._held(coin)
@@ -252,3 +278,9 @@ class Events:
         self._world.next_block()
         self._engine.place(account, [spec], "na")
         return True
+
+
+def _kind_of(order: SimOrder) -> str:
+    if order.trigger is None:
+        return "book"
+    return "stop" if order.is_stop else "target"

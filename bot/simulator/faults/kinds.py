@@ -58,9 +58,11 @@ class FaultKind(StrEnum):
     DELIST = "delist"
     OPEN_INTEREST_CAP = "open_interest_cap"
     LEAVE_TRIGGERS = "leave_triggers"
+    MARK_APART = "mark_apart"
     # at one moment
     CUT_SOCKETS = "cut_sockets"
     LIQUIDATE = "liquidate"
+    MARGIN_CANCEL = "margin_cancel"
     DELEVERAGE = "deleverage"
     ACCOUNT_MODE = "account_mode"
     META_DRIFT = "meta_drift"
@@ -102,6 +104,7 @@ OF_A_WHILE = (
     _F.OPEN_INTEREST_CAP,
     _F.DELIST,
     _F.LEAVE_TRIGGERS,
+    _F.MARK_APART,
 )
 
 _TEN_DAYS_MS = 864_000_000  # nonces are taken from two days before to one after
@@ -148,10 +151,12 @@ WORDS: dict[FaultKind, dict[str, Word]] = {
     _F.FUNDING_SPIKE: _EVERY | _WHILE | {"hourly": Word(0.04, -0.04, 0.04)},
     _F.CLOCK_SKEW: _EVERY | _WHILE | {"skew_ms": Word(5_000, -_TEN_DAYS_MS, _TEN_DAYS_MS)},
     _F.LEAVE_TRIGGERS: _EVERY | _WHILE,
+    _F.MARK_APART: _EVERY | _WHILE | {"by": Word(-0.05, -0.9, 9)},  # of the mid
     _F.OPEN_INTEREST_CAP: _EVERY | _WHILE,
     _F.DELIST: _EVERY | _WHILE | {"settle": Word(False)},
     _F.CUT_SOCKETS: _EVERY,
     _F.LIQUIDATE: _EVERY | {"method": Word("market", choices=("market", "backstop"))},
+    _F.MARGIN_CANCEL: _EVERY | {"order": Word("stop", choices=("stop", "target", "book"))},
     _F.DELEVERAGE: _EVERY | {"fraction": Word(1.0, 0, 1)},
     _F.ACCOUNT_MODE: _EVERY
     | {"mode": Word("unifiedAccount", choices=("disabled", "unifiedAccount", "portfolioMargin"))},

@@ -51,6 +51,19 @@ def test_of_a_large_position_a_fifth_goes_first(large: Venue) -> None:
     assert large.status(cloid(2)) == "open"
 
 
+def test_a_mark_apart_from_the_book_liquidates_and_the_book_fills(large: Venue) -> None:
+    """Margin goes by the mark; what is sold gets what the book gives, and both are shown."""
+    mark = below(large, "ETH")
+    large.world.conditions.apart["ETH"] = D(repr(mark)) / 3_000 - 1
+    large.tick(ETH=3_000.0)
+    assert large.size("ETH") == 80
+    (fill,) = [row for row in large.ask("userFills") if "liquidation" in row]
+    assert float(fill["liquidation"]["markPx"]) == mark
+    assert 2_990 < float(fill["px"]) < 3_000
+    shown = large.info.market.context("ETH")
+    assert (float(str(shown["markPx"])), float(str(shown["midPx"]))) == (mark, 3_000.0)
+
+
 def test_in_the_thirty_seconds_after_it_all_of_the_position_goes(large: Venue) -> None:
     large.tick(ETH=below(large, "ETH"))
     large.tick(ETH=below(large, "ETH"))
