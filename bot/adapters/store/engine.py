@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from bot.adapters.store.line import line_to
 from bot.adapters.store.place import Place
 from bot.adapters.store.schema import explain
 from bot.adapters.store.server import connect_args, explain_server, sqlstate
@@ -65,7 +66,11 @@ def _file_engine(
         max_overflow=0,
         pool_timeout=limit_s,
         # The driver begins no transaction by itself: ours begin below, as what they are.
-        connect_args={"isolation_level": None, "timeout": busy_timeout_s},
+        connect_args={
+            "isolation_level": None,
+            "timeout": busy_timeout_s,
+            "async_creator_fn": line_to,
+        },
     )
 
     @event.listens_for(engine.sync_engine, "connect")
