@@ -90,6 +90,7 @@ class Road:
         self._turn = asyncio.Lock()
         self._fresh = 0  # symbols with a new candle in this cycle
         self._untraced = False  # the last trace could not be opened
+        self._barless: dict[tuple[Symbol, Timeframe], None] = {}  # whose last question failed
         self._sessions = Sessions(self._chamber, traces, approvals.offer, options.gather_s)
         self._judgement = Judgement(
             clock=clock,
@@ -239,11 +240,18 @@ class Road:
             try:
                 bars = await self._feed.bars(symbol, frame, self._policies.window_bars)
             except TransientError as error:
-                log.warning("no_bars", symbol=symbol, timeframe=frame.value, error=str(error))
+                self._tell_barless(symbol, frame, error)
                 continue
+            self._barless.pop((symbol, frame), None)
             if len(bars):
                 window[frame] = bars
         return window
+
+    def _tell_barless(self, symbol: Symbol, frame: Timeframe, error: TransientError) -> None:
+        """Once while it lasts, as above: a venue that is away is away for every symbol."""
+        if (symbol, frame) not in self._barless:
+            log.warning("no_bars", symbol=symbol, timeframe=frame.value, error=str(error))
+        self._barless[symbol, frame] = None
 
     def _bar_close(self, window: Mapping[Timeframe, Bars]) -> Ms:
         frame = self._policies.timeframe

@@ -106,6 +106,22 @@ async def test_without_bars_or_price_nothing_is_decided(missing: str) -> None:
     assert made.ended() == [(Stage.OBSERVE, Reason.NO_BARS)]
 
 
+async def test_a_feed_that_is_away_is_told_once_while_it_lasts() -> None:
+    """Not for every symbol and timeframe of every cycle: the log would tell nothing else."""
+    made = thinking()
+    made.kit.feed.away = True
+    with capture_logs() as told:
+        await made.road.cycle([BTC])
+        first = [line["event"] for line in told].count("no_bars")
+        await made.road.cycle([BTC])
+        assert [line["event"] for line in told].count("no_bars") == first > 0
+        made.kit.feed.away = False
+        await made.road.cycle([BTC])
+        made.kit.feed.away = True
+        await made.road.cycle([BTC])
+    assert [line["event"] for line in told].count("no_bars") == 2 * first
+
+
 async def test_no_wish_is_no_signal() -> None:
     """Asked, and silent."""
     made = thinking(rules=[FixedRule("scalper.standard", side=0)])
