@@ -31,15 +31,18 @@ from bot.domain.types import (
     Cleared,
     Intent,
     Leg,
+    Ms,
     OrderStatus,
     Side,
     Symbol,
     Timeframe,
     TraceId,
 )
+from bot.pipeline.account_view import account_view
 from bot.pipeline.books import Books
 from bot.pipeline.care import Care
 from bot.pipeline.correlate import Correlations
+from bot.pipeline.decide import Look, settle
 from bot.pipeline.desk import Desk, DeskOptions
 from bot.pipeline.execute import Execution
 from bot.pipeline.facts import Fact, Facts
@@ -54,7 +57,7 @@ from bot.runtime.clock import LockstepClock
 from bot.simulator import SimulatedExchange, SimulatorOptions
 from bot.simulator.faults import plan_of
 from tests.fakes import MemoryJournal, MemoryTraces
-from tests.unit.pipeline.given import POLICIES
+from tests.unit.pipeline.given import POLICIES, signal_wish
 from tests.unit.simulator.given import START, ByHand
 from tests.until import until
 
@@ -177,6 +180,16 @@ class Acting:
         held = Reservation(symbol, intent.side, intent.notional, Decimal(30))
         self.books.reserve(intent.cloid, held, self.clock.now())
         return await self.execution.enter(wish, Plan.of(wish.intent, "scalper.standard", 0.5))
+
+    def refused(self, symbol: Symbol = ETH) -> set[str]:
+        """What fails when the desk looks at a fresh signal now; nothing: it would be sent."""
+        now = self.clock.now()
+        facts = self.health.facts(symbol, now)
+        assert facts is not None
+        look = Look(facts, account_view(self.books, now), Ms(now + 60_000), facts.market.mark)
+        wish, trace = signal_wish(symbol), TraceId(f"{symbol}-look")
+        verdict = settle(wish, look, self.instruments[symbol], POLICIES, trace)
+        return {check.code.value for check in verdict.checks if not check.ok}
 
     # --- what must hold whatever went wrong ------------------------------------------------
 

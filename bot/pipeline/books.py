@@ -304,7 +304,7 @@ class Books(OrderShelf):
         self.ledger = booked(self.ledger, (fill,))
         before = self.positions.get(symbol)
         position, trade = apply_fill(before, fill, self._opening(fill, order))
-        self.safety.part_liquidated(fill, position)
+        self.safety.taken(fill, order, position)
         state: dict[str, object] = {}
         if position is not None:
             self.positions[symbol] = position

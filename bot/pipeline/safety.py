@@ -35,8 +35,9 @@ from bot.domain.breakers import (
     sweep,
     transferred,
 )
+from bot.domain.orders import is_ours
 from bot.domain.trading_state import lets_open, tightened
-from bot.domain.types import ExitReason, Fill, Ms, Position, Symbol, Trade, TradingState
+from bot.domain.types import ExitReason, Fill, Ms, Order, Position, Symbol, Trade, TradingState
 from bot.pipeline.blocks import BlockKind, Blocks
 from bot.pipeline.facts import Facts
 from bot.pipeline.rows import Rows
@@ -203,13 +204,19 @@ class Safety:
             why = f"{trade.symbol} was liquidated: its stop did not come first"
             self._add(TradingState.REDUCE_ONLY, why)
 
-    def part_liquidated(self, fill: Fill, left: Position | None) -> None:
-        """The venue sold a part of a position: what is `left` stood on too little margin."""
-        if not fill.liquidation or left is None:
+    def taken(self, fill: Fill, order: Order | None, left: Position | None) -> None:
+        """A part of a position went under no order of ours: told; a liquidation ends entries.
+
+        `left` stands on too little margin then. Otherwise it was auto-deleveraging, or a person.
+        """
+        if order is not None or is_ours(fill.cloid) or left is None:
             return
-        sold, rest = str(fill.quantity), str(left.quantity)
-        log.error("part_liquidated", symbol=fill.symbol, sold=sold, left=rest)
-        self._facts.tell("part_liquidated", fill.at, symbol=fill.symbol, sold=sold, left=rest)
+        name = "part_liquidated" if fill.liquidation else "reduced_by_other"
+        figures = {"symbol": fill.symbol, "taken": str(fill.quantity), "left": str(left.quantity)}
+        log.error(name, **figures)
+        self._facts.tell(name, fill.at, **figures)
+        if not fill.liquidation:
+            return
         why = f"{fill.symbol} was liquidated in part: its stop did not come first"
         self.tighten(TradingState.REDUCE_ONLY, why)
 

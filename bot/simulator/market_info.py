@@ -82,9 +82,9 @@ class MarketInfo:
         """Prices, funding and day figures of one coin."""
         prices, slow = self._world.prices, self._slowly(coin)
         mark, (bid, ask) = prices.mark(coin), prices.touch(coin)
-        shown = real(prices.shown(coin))
+        shown, spike = real(prices.shown(coin)), self._world.conditions.funding.get(coin)
         return {
-            "funding": slow.funding,
+            "funding": slow.funding if spike is None else number(spike),
             "openInterest": slow.interest,
             "prevDayPx": slow.before,
             "dayNtlVlm": number((slow.base * mark).quantize(CENT, ROUND_HALF_EVEN)),

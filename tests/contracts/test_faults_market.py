@@ -186,6 +186,7 @@ async def test_auto_deleveraging_reduces_our_books_too(tmp_path: Path, fraction:
             assert half.books.trades[-1].exit_reason is ExitReason.VENUE
         else:
             assert 0 < half.books.positions[ETH].quantity < size
+            assert half.names().count("reduced_by_other") == 1
         assert not half.books.safety.blocked
         await half.in_order()
 

@@ -59,6 +59,8 @@ class HyperliquidFeed:
         self._markets: dict[Symbol, Market] = {}
         self._agreed = 0  # looks in a row at which some coin was quiet
         self._told_at: dict[Symbol, float] = {}  # monotonic s of the last price frame
+        self._compared_at: float | None = None  # monotonic s; with requests, the last time
+        self._not_compared = False  # the last try had no answer
         stream.handle("candle", self._on_candle)
         stream.handle("activeAssetCtx", self._on_context)
         stream.handle("bbo", self._on_bbo)
@@ -126,7 +128,13 @@ class HyperliquidFeed:
         """See the port; infinite for a symbol of which no price ever came."""
         if symbol not in self._markets:
             return float("inf")
-        return self._stream.confirmed_age_s(_price_sub(symbol))
+        age_s = self._stream.confirmed_age_s(_price_sub(symbol))
+        if not (self._not_compared and self._is_quiet(symbol)):
+            return age_s
+        # Heartbeats alone prove nothing of a coin of which nobody has told for a while.
+        seen = self._told_at[symbol]
+        seen = seen if self._compared_at is None else max(seen, self._compared_at)
+        return max(age_s, self._clock.monotonic() - seen)
 
     def on_price(self, listener: Callable[[Market], None]) -> None:
         self._listeners.append(listener)
@@ -186,7 +194,7 @@ class HyperliquidFeed:
         """
         quiet = self._quiet()
         if not quiet:
-            self._agreed = 0
+            self._agreed, self._not_compared = 0, False
             return ""
         self._agreed += 1
         if self._agreed & (self._agreed - 1) and self._agreed % _SELDOM:
@@ -195,7 +203,9 @@ class HyperliquidFeed:
             told = parse_market.markets(await self._queries.contexts(), self._clock.now())
         except (TransientError, VenueRejected) as error:
             log.info("prices_not_compared", error=str(error))
+            self._agreed, self._not_compared = 0, True  # at the next look again
             return ""
+        self._compared_at, self._not_compared = self._clock.monotonic(), False
         moved = [s for s in quiet if s in told and self._differs(s, told[s])]
         if not moved:
             return ""
@@ -204,8 +214,11 @@ class HyperliquidFeed:
         return f"frames lost: {lost[0]} has moved and no frame told it" if lost else ""
 
     def _quiet(self) -> list[Symbol]:
+        return [symbol for symbol in self._symbols if self._is_quiet(symbol)]
+
+    def _is_quiet(self, symbol: Symbol) -> bool:
         now = self._clock.monotonic()
-        return [s for s in self._symbols if now - self._told_at.get(s, now) > _QUIET_S]
+        return now - self._told_at.get(symbol, now) > _QUIET_S
 
     def _differs(self, symbol: Symbol, told: Market) -> bool:
         ours = self._markets.get(symbol)
