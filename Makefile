@@ -26,8 +26,9 @@ help:
 run: $(RUN_STAMP)
 	@exec $(PY) main.py $(ARGS)
 
+# A test file is one piece of work; the cores share the files in the order of the run.
 test: check
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 check: $(DEV_STAMP)
 	$(PY) -m pip check --disable-pip-version-check

@@ -262,16 +262,18 @@ async def acting(
     half = _wired(clock, market, exchange, hyperliquid)
     half.port = port
     try:
-        await hyperliquid.start()
-        half.instruments.update(await hyperliquid.feed.instruments())
-        services = [hyperliquid.run(), exchange.run(), half.rows.run(), half.reconcile.listen()]
-        tasks = [asyncio.ensure_future(service) for service in services]
-        await until(lambda: hyperliquid.stream.connected)
-        await hyperliquid.feed.watch([ETH, BTC, SOL], [Timeframe.M1])
-        await until(lambda: hyperliquid.feed.market(SOL) is not None)
-        assert await half.reconcile.step()
-        later = [half.desk.run(), half.care.run(), half.reconcile.run(), clock.run()]
-        tasks += [asyncio.ensure_future(service) for service in later]
+        tasks = [asyncio.ensure_future(clock.run())]
+        with clock.busy():  # time stands still but for our own pauses: a question asked again
+            await hyperliquid.start()
+            half.instruments.update(await hyperliquid.feed.instruments())
+            services = [hyperliquid.run(), exchange.run(), half.rows.run(), half.reconcile.listen()]
+            tasks += [asyncio.ensure_future(service) for service in services]
+            await until(lambda: hyperliquid.stream.connected)
+            await hyperliquid.feed.watch([ETH, BTC, SOL], [Timeframe.M1])
+            await until(lambda: hyperliquid.feed.market(SOL) is not None)
+            assert await half.reconcile.step()
+            later = [half.desk.run(), half.care.run(), half.reconcile.run()]
+            tasks += [asyncio.ensure_future(service) for service in later]
         try:
             half.faults(*rows)
             yield half

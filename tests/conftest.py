@@ -13,6 +13,7 @@ from tests.guards import NO_SHARED_DATA, LoopbackOnly, forbidden_skips
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT / ".." / "shared" / "data"
+SCENARIOS = ROOT / "tests" / "scenarios"
 
 # A slow machine is no failure; the example that failed is printed so that it can be kept.
 hypothesis_settings.register_profile("keel", deadline=None, print_blob=True)
@@ -24,6 +25,12 @@ _skips: dict[str, str] = {}
 
 def pytest_configure() -> None:
     sockets.install()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Scenarios first: they take minutes, and short tests fill what is left of each core."""
+    items.sort(key=lambda item: SCENARIOS not in item.path.parents)
 
 
 @pytest.fixture(autouse=True)

@@ -144,12 +144,13 @@ async def playing(tmp_path: Path, **options: Any) -> AsyncIterator[World]:
             world.events.append(event)
 
     try:
-        await hyperliquid.start()
-        services = [hyperliquid.run(), exchange.run(), listen()]
-        tasks = [asyncio.ensure_future(service) for service in services]
-        await until(lambda: hyperliquid.stream.connected)
-        await hyperliquid.feed.watch([ETH, BTC], [Timeframe.M1, Timeframe.M5])
-        tasks.append(asyncio.ensure_future(clock.run()))
+        tasks = [asyncio.ensure_future(clock.run())]
+        with clock.busy():  # time stands still but for our own pauses: a question asked again
+            await hyperliquid.start()
+            services = [hyperliquid.run(), exchange.run(), listen()]
+            tasks += [asyncio.ensure_future(service) for service in services]
+            await until(lambda: hyperliquid.stream.connected)
+            await hyperliquid.feed.watch([ETH, BTC], [Timeframe.M1, Timeframe.M5])
         try:
             yield world
         finally:
