@@ -82,7 +82,7 @@ class Care:
             guard,
             market,
             plan.atr if plan is not None else 0.0,
-            self._clock.now(),
+            self._books.safety.market_time(),
             self._clock.monotonic(),
             self._policy,
         )

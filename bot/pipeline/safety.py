@@ -258,6 +258,10 @@ class Safety:
         self._now()
         return self._time.doubted_from if self._time.doubted else None
 
+    def market_time(self) -> Ms:
+        """Now, as far as it is believed: a clock that jumps goes on at machine pace until then."""
+        return self._now()
+
     def clock_agreed(self) -> None:
         """The venue's clock agreed with ours: what the clock says is believed again."""
         self._time = self._time.agreed(self._clock.now(), self._clock.monotonic())
