@@ -52,6 +52,7 @@ class Cut:
     rows: int = 0
     bare: bool = False
     graceful: bool = False  # SIGTERM to itself instead of a crash
+    patience: int = WHOLE_LIFE  # steps after which a life is cut off in which neither came
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +173,8 @@ def _arm(cut: Cut) -> None:
     from bot.pipeline.execute import Execution
 
     written = 0
-    waits = cut.rows or cut.bare  # a quiet life is cut off too
-    left = WHOLE_LIFE if waits else cut.steps
+    waits = cut.rows or cut.bare
+    left = cut.patience if waits else cut.steps
     record = journal.SqlJournal.record
     defend = Execution.defend
     step = asyncio.events.Handle._run  # every callback and every step of a task goes through it
@@ -280,7 +281,7 @@ def main(arguments: list[str]) -> int:
     """One chain; a line of JSON, 0 when nothing is wrong."""
     folder, seed, crashes = Path(arguments[0]), int(arguments[1]), int(arguments[2])
     folder.mkdir(parents=True, exist_ok=True)
-    bare = [Cut(0, bare=True)] * crashes
+    bare = [Cut(0, bare=True, patience=5 * WHOLE_LIFE)] * crashes
     done = chain(folder, seed, bare if "bare" in arguments else cuts(seed, crashes))
     sys.stdout.write(json.dumps(asdict(done)) + "\n")
     return 1 if done.problems else 0

@@ -19,6 +19,7 @@ MOMENTS = tuple(islice(cycle(Moment), 10))  # of each chain
 AT_ONCE = 3  # they mostly wait for a moment
 
 
+@pytest.mark.timeout(600)  # five chains of eleven lives each
 def test_fifty_kills_leave_no_trace_at_the_venue(tmp_path: Path) -> None:
     """One order an intent, a stop within 10 s of each restart, equal books; and it trades on."""
 
