@@ -231,7 +231,9 @@ class Execution(Leaving):
 
     async def _place(self, position: Position, leg: Leg, trigger: Decimal) -> Placed:
         attempt = self._books.next_attempt(position.trace_id, leg)
-        instrument = self._instruments[position.symbol]
+        instrument = await self._rules(position.symbol)
+        if instrument is None:
+            return Placed.NO
         fixed = self._books.safety.blocks.shared(position.symbol)
         intent = protect(position, leg, trigger, instrument, attempt, fixed)
         order = await self._send_reducing(intent, position)

@@ -127,11 +127,11 @@ class Leaving:
             position = books.positions.get(symbol) or answered
             if position is None:
                 return True
-            if is_dust(books, symbol, self._instruments[symbol].lot):
+            instrument = await self._rules(symbol)
+            if instrument is None or is_dust(books, symbol, instrument.lot):
                 return False
             market = self._feed.market(symbol) or await self._price_asked(symbol)
             attempt = books.next_attempt(position.trace_id, Leg.EXIT)
-            instrument = self._instruments[symbol]
             intent = reduce(position, market, instrument, reason, attempt, slippage)
             order = await self._send_reducing(intent, position)
             if order is not None:
@@ -178,6 +178,14 @@ class Leaving:
         if market is None:
             log.error("exit_without_price", symbol=symbol, action="measured from the entry price")
         return market
+
+    async def _rules(self, symbol: Symbol) -> Instrument | None:
+        """Lot and tick of a coin; asked for where a start has not come so far."""
+        if symbol not in self._instruments:
+            await self._renew_rules()
+        if symbol not in self._instruments:
+            log.error("coin_without_rules", symbol=symbol, action="no order for it can be made yet")
+        return self._instruments.get(symbol)
 
     async def _renew_rules(self) -> None:
         """Ask for lots and ticks anew: the venue refuses what the known ones allow."""

@@ -20,7 +20,7 @@ from bot.pipeline.safety import Safety
 from bot.runtime.clock import ManualClock
 from bot.web.view import Declined
 from tests.fake_venue import FakeVenue
-from tests.fakes import MemoryJournal, Tables
+from tests.fakes import FakeFeed, MemoryJournal, Tables
 from tests.unit.app.given import parts
 from tests.unit.app.test_view import read
 from tests.unit.pipeline.given import BTC, ETH, entry, plan
@@ -31,8 +31,15 @@ T = TypeVar("T")
 class Running:
     """A wired Keel whose rows, stream, desk and reconciliation run."""
 
-    def __init__(self, made: Parts, venue: FakeVenue, clock: ManualClock) -> None:
+    def __init__(
+        self,
+        made: Parts,
+        venue: FakeVenue,
+        clock: ManualClock,
+        services: list[asyncio.Task[None]],
+    ) -> None:
         self.made, self.venue, self.clock = made, venue, clock
+        self._services = services
         self.controls = DaemonControls(made)
 
     async def finish(self, work: Awaitable[T]) -> T:
@@ -43,6 +50,9 @@ class Running:
             if task.done():
                 return task.result()
         raise AssertionError("not done after 100 s of market time")
+
+    def alive(self) -> bool:
+        return not any(service.done() for service in self._services)
 
     async def enter(self, symbol: Symbol = BTC) -> None:
         cleared = entry(symbol)
@@ -65,7 +75,7 @@ async def keel() -> AsyncIterator[Running]:
     work = (made.rows.run, made.reconcile.listen, made.desk.run, made.reconcile.run)
     tasks = [asyncio.create_task(service()) for service in work]
     try:
-        yield Running(made, venue, clock)
+        yield Running(made, venue, clock, tasks)
     finally:
         for task in tasks:
             task.cancel()
@@ -167,6 +177,24 @@ async def test_what_stays_open_is_told_as_not_ok() -> None:
         assert told["ok"] is False
         assert told["results"][0]["state"] == "still_open"
         assert "market is halted" in told["results"][0]["why"]
+
+
+async def test_close_all_before_the_venues_coins_are_known_closes_once_they_are() -> None:
+    """A start whose venue is away: nothing dies of it, nothing is forgotten."""
+    async with keel() as running:
+        await running.enter()
+        rules = dict(running.made.instruments)
+        running.made.instruments.clear()
+        feed = cast(FakeFeed, running.made.hyperliquid.feed)
+        feed.rules.clear()
+        told = read(await running.close_all())
+        assert (told["ok"], told["going_on"]) == (False, ["BTC"])
+        assert running.alive()
+        feed.rules.update(rules)
+        going_on = asyncio.create_task(running.made.closing.run())
+        await running.clock.run_for(20_000)
+        going_on.cancel()
+        assert running.venue.positions == {}
 
 
 async def test_what_stays_open_goes_on_until_a_resume_withdraws_it() -> None:
