@@ -15,7 +15,6 @@ from typing import TypeVar
 
 import aiohttp
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from bot.adapters.venues.hyperliquid.limiter import (
     Priority,
@@ -80,14 +79,17 @@ class Transport:
         Numbers with a fraction come as Decimal. Raises TransientError (429, 5xx, time-out,
         reset, unreadable) and VenueRejected (the venue cannot serve this request).
         """
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(_worth_another_try),
-            stop=stop_after_attempt(INFO_ATTEMPTS),
-            wait=self._backoff,
-            sleep=self._clock.pause,
-            reraise=True,
-        )
-        return await retrying(self._info_once, request, priority)
+        # By hand: each object of tenacity's is a ring of twenty, which waits for a collection
+        # where it was in use for long (a start asks for 600 windows, most of which wait).
+        for attempt in range(1, INFO_ATTEMPTS):
+            try:
+                return await self._info_once(request, priority)
+            except Shed:
+                raise
+            except TransientError:
+                self.condition.retries += 1
+            await self._clock.pause(self._backoff(attempt))
+        return await self._info_once(request, priority)
 
     async def exchange(self, body: Mapping[str, object], priority: Priority) -> object:
         """Send one signed action, once. Returns the JSON of the answer.
@@ -198,10 +200,9 @@ class Transport:
             )
         return self._pools[pool]
 
-    def _backoff(self, state: RetryCallState) -> float:
-        self.condition.retries += 1
-        base = _RETRY_FIRST_S * 2.0 ** (state.attempt_number - 1)
-        return float(base * (0.5 + self._jitter.random()))
+    def _backoff(self, attempt: int) -> float:
+        base = _RETRY_FIRST_S * 2.0 ** (attempt - 1)
+        return base * (0.5 + self._jitter.random())
 
     def _failed(self, error: _E) -> _E:
         self.condition.failing += 1
@@ -214,10 +215,6 @@ class Transport:
             log.info("venue_answers_again", failures=self.condition.failing)
         self.condition.failing = 0
         self._limiter.answered()
-
-
-def _worth_another_try(error: BaseException) -> bool:
-    return isinstance(error, TransientError) and not isinstance(error, Shed)
 
 
 def _parse(text: str) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -130,6 +131,25 @@ async def test_a_question_that_succeeds_at_last_is_answered(
     venue.reply = reply
     assert await transport.info(QUESTION, Priority.ACCOUNT) == {"universe": []}
     assert transport.condition.failing == 0
+
+
+async def test_a_question_leaves_nothing_for_the_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start asks hundreds, most of which wait long enough to grow old."""
+    transport = build("http://127.0.0.1:1")
+
+    async def answer(_request: object, _priority: Priority) -> object:
+        return {}
+
+    monkeypatch.setattr(transport, "_info_once", answer)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(50):
+            await transport.info(QUESTION, Priority.POLLING)
+        dead = gc.collect()
+    finally:
+        gc.enable()
+    assert dead < 50, "less than one object a question"
 
 
 async def test_after_429_polling_is_shed_and_not_repeated(
