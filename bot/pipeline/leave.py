@@ -40,6 +40,7 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+UNSENT_TRIES = 3  # of one wish to leave; as many as rungs, then the desk's own back-off
 NO_ANSWER = (TransientError, VenueRejected, AmbiguousOutcome)  # of a question: nothing is known
 
 # Its words for rules that are no longer those we know: szDecimals or the tick have changed.
@@ -58,6 +59,7 @@ class Waits:
     stop_seen_s: float = 2.0  # a stop that is not seen resting
     ask_after_s: float = 2.0  # an exit without an answer
     answer_s: float = 2.0  # a question on which the next try of an exit waits
+    unsent_s: float = 1.0  # after an exit that was not executed; flat
     entry_life_ms: int = 8_000  # expiresAfter of an entry
     emergency_stop_frac: float = 0.02  # stop of a position of ours whose plan is lost
 
@@ -116,14 +118,17 @@ class Leaving:
     ) -> bool:
         """Close a position by the ladder of slippage bounds; whether it is flat.
 
-        `answered`: what an entry's answer says, while no fill has told of it.
+        An exit that was not executed (429, no connection, no budget) says nothing of the price:
+        the same bound goes again after a moment. `answered`: what an entry's answer says,
+        while no fill has told of it.
         """
         books = self._books
 
         def flat() -> bool:
             return symbol not in books.positions
 
-        for slippage in EXIT_SLIPPAGE:
+        rung = unsent = 0
+        while rung < len(EXIT_SLIPPAGE):
             position = books.positions.get(symbol) or answered
             if position is None:
                 return True
@@ -132,8 +137,15 @@ class Leaving:
                 return False
             market = self._feed.market(symbol) or await self._price_asked(symbol)
             attempt = books.next_attempt(position.trace_id, Leg.EXIT)
-            intent = reduce(position, market, instrument, reason, attempt, slippage)
-            order = await self._send_reducing(intent, position)
+            intent = reduce(position, market, instrument, reason, attempt, EXIT_SLIPPAGE[rung])
+            try:
+                order = await self._send(intent, position)
+            except TransientError:
+                if (unsent := unsent + 1) == UNSENT_TRIES:
+                    break
+                await self._clock.pause(self.waits.unsent_s)
+                continue
+            rung += 1
             if order is not None:
                 if order.filled >= position.quantity:
                     answered = None
@@ -238,6 +250,13 @@ class Leaving:
 
     async def _send_reducing(self, intent: Intent, position: Position) -> Order | None:
         """Send one reduce-only order; None when it provably does not stand."""
+        try:
+            return await self._send(intent, position)
+        except TransientError:
+            return None
+
+    async def _send(self, intent: Intent, position: Position) -> Order | None:
+        """The same; raises TransientError where the venue has judged nothing."""
         cleared = clear_exit(intent, position.signed)
         if not isinstance(cleared, Cleared):
             log.warning("exit_refused", symbol=intent.symbol, checks=str(cleared.failed))
@@ -251,6 +270,8 @@ class Leaving:
         except (VenueRejected, TransientError) as error:
             self._exit_refused(intent, str(error))
             self._books.follow_up((life.rejected(self._books.orders[cloid], str(error), now),))
+            if isinstance(error, TransientError):
+                raise
             return None
         except AmbiguousOutcome as error:
             log.error("exit_unknown", leg=intent.leg.value, symbol=intent.symbol, error=str(error))

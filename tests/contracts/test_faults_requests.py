@@ -104,7 +104,7 @@ async def test_a_moved_stop_without_an_answer_leaves_no_moment_naked(
 
 
 async def test_429_sheds_questions_and_never_drops_an_exit(tmp_path: Path) -> None:
-    """Nothing was executed: the exit goes again by its ladder and its back-off."""
+    """Nothing was executed: the exit goes again by its back-off, at the bound that it had."""
     async with acting(tmp_path) as half:
         await half.enter()
         half.faults(
@@ -117,6 +117,9 @@ async def test_429_sheds_questions_and_never_drops_an_exit(tmp_path: Path) -> No
             half.desk.close(ETH, ExitReason.TIME_STOP)  # as care does each second
         assert half.struck()[0] == 4
         assert half.books.positions == {}
+        exits = [o for o in half.books.orders.values() if o.leg is Leg.EXIT]
+        assert len(exits) == 5
+        assert len({order.limit for order in exits}) == 1
         await half.play(60)
         await half.in_order()
 

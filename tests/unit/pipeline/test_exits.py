@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 
-from bot.domain.errors import AmbiguousOutcome, VenueRejected
+from bot.domain.errors import AmbiguousOutcome, TransientError, VenueRejected
 from bot.domain.types import ExitReason, Leg, TradingState
 from bot.pipeline.books import Books
 from bot.pipeline.desk import _reservation
-from tests.unit.pipeline.given import BTC, entry, kit, plan, running
+from tests.unit.pipeline.given import BTC, Kit, entry, kit, plan, running
 
 
 async def test_an_exit_that_is_refused_waits_longer_each_time() -> None:
@@ -21,6 +22,49 @@ async def test_an_exit_that_is_refused_waits_longer_each_time() -> None:
             made.desk.close(BTC, ExitReason.TIME_STOP)
             await made.play(1_000)
         assert 9 <= len(made.venue.of_leg(Leg.EXIT)) <= 3 * 7
+
+
+async def test_an_exit_that_was_not_executed_keeps_its_bound_and_waits_a_second() -> None:
+    """429 says nothing of the price: 2 % again after 1 s, and the ladder climbs only from there."""
+    made = kit()
+    async with running(made):
+        await made.enter()
+        limited = TransientError("rate limited (429), not executed")
+        made.venue.fail("submit:exit", limited, limited)
+        made.venue.exit_parts = [Decimal(0)]
+        made.desk.close(BTC, ExitReason.TIME_STOP)
+        await made.play(900)
+        assert len(made.venue.of_leg(Leg.EXIT)) == 1
+        await made.play(1_000)
+        assert len(made.venue.of_leg(Leg.EXIT)) == 2
+        await made.play(500)
+        assert _bounds(made) == ["0.02", "0.02", "0.02", "0.05"]
+        assert made.books.positions == {}
+
+
+async def test_exits_that_are_never_executed_are_three_a_try_and_never_wider() -> None:
+    """A venue out of reach: as many requests as the ladder has rungs, then the desk's back-off."""
+    made = kit()
+    async with running(made):
+        await made.enter()
+        made.venue.fail("submit:exit", *[TransientError("no connection, nothing sent")] * 3)
+        assert not await made.finish(made.execution.leave(BTC, ExitReason.FLATTEN))
+        assert _bounds(made) == ["0.02", "0.02", "0.02"]
+
+
+async def test_a_stop_that_fills_between_two_tries_of_an_exit_ends_it() -> None:
+    """What is flat is not left a second time."""
+    made = kit()
+    async with running(made):
+        await made.enter()
+        made.venue.fail("submit:exit", TransientError("rate limited (429), not executed"))
+        made.desk.close(BTC, ExitReason.TIME_STOP)
+        await made.play(500)
+        stop = next(order for order in made.venue.resting(BTC) if order.is_stop)
+        made.venue.trigger(stop)
+        await made.play(2_000)
+        assert made.books.positions == {}
+        assert len(made.venue.of_leg(Leg.EXIT)) == 1
 
 
 async def test_a_question_that_hangs_holds_up_no_next_try() -> None:
@@ -96,6 +140,11 @@ async def test_a_refused_entry_is_no_entry_of_the_hour() -> None:
         assert not books.entry_times and not books.reservations
         await made.finish(made.rows.drained())
         assert (await made.journal.recover()).state["entries"] == []
+
+
+def _bounds(made: Kit) -> list[str]:
+    sent = made.venue.of_leg(Leg.EXIT)
+    return [str(round(1 - intent.limit / intent.reference, 2)) for intent in sent]
 
 
 def _gate() -> asyncio.Event:
