@@ -25,12 +25,13 @@ from tests.daemon import Daemon, free_port  # noqa: E402
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-SPEED = 240  # market seconds a second: a few trades within a minute or two
+SPEED = 150  # market seconds a second: a dozen trades within some minutes
 SEED = 7
-CLOSED = 4
-LIMIT_S = 420.0
+CLOSED = 12
+LIMIT_S = 900.0
 FOLDER = ROOT / "docs" / "screenshots"
 DESKTOP, PHONE = (1280, 900), (390, 844)
+PICTURES = (("desktop", DESKTOP, "light"), ("phone", PHONE, "light"), ("dark", DESKTOP, "dark"))
 
 
 def main(folder: Path) -> None:
@@ -72,26 +73,40 @@ def await_trades(page: Page) -> None:
     end = time.monotonic() + LIMIT_S
     while True:
         closed = page.locator(".trades li").count()
-        drawn = page.locator("#candle-chart .level.stop").count()
-        if closed >= CLOSED and drawn and page.locator(".position").count():
+        if closed >= CLOSED and presentable(page):
             return
         if time.monotonic() > end:
             raise SystemExit(f"within {LIMIT_S:g} s only {closed} trades were closed")
         page.wait_for_timeout(250)
 
 
+def presentable(page: Page) -> bool:
+    """A position is open and drawn, the curve is there, and no panel is late."""
+    wanted = (".position", "#candle-chart .level.stop", "#equity-chart .curve")
+    late = page.locator("#notices .notice").count()
+    return not late and all(page.locator(one).count() for one in wanted)
+
+
 def take(chromium: Browser, watching: Page, url: str, folder: Path) -> None:
-    """The pictures, those with the open position first."""
-    watching.screenshot(path=folder / "desktop.png", full_page=True)
-    for name, size, scheme in (("phone", PHONE, "light"), ("dark", DESKTOP, "dark")):
-        page = opened(chromium, url, size, scheme)
-        page.locator("#candle-chart rect").first.wait_for()
-        page.locator("#equity-chart .curve").wait_for(state="attached")
-        page.wait_for_timeout(1_000)  # two pushes, so that every panel has spoken
-        page.screenshot(path=folder / f"{name}.png", full_page=name != "phone")
-        if name == "phone":
-            page.evaluate("document.getElementById('positions').scrollIntoView()")
-            page.screenshot(path=folder / "phone-chart.png")
+    """The pictures, those with the open position first: all pages are there before one is taken."""
+    pages = {name: opened(chromium, url, size, scheme) for name, size, scheme in PICTURES}
+    end = time.monotonic() + LIMIT_S
+    while not all(map(presentable, pages.values())):  # what was open may have been closed meanwhile
+        if time.monotonic() > end:
+            raise SystemExit(f"within {LIMIT_S:g} s no position was open on every page")
+        watching.wait_for_timeout(500)
+    phone = pages["phone"]
+    chart = pages["desktop"].locator("#candles").bounding_box()
+    assert chart is not None
+    pages["desktop"].screenshot(
+        path=folder / "desktop.png",
+        full_page=True,
+        clip={"x": 0, "y": 0, "width": DESKTOP[0], "height": chart["y"] + chart["height"] + 20},
+    )
+    pages["dark"].screenshot(path=folder / "dark.png", full_page=True)
+    phone.screenshot(path=folder / "phone.png")
+    phone.evaluate("document.getElementById('positions').scrollIntoView()")
+    phone.screenshot(path=folder / "phone-chart.png")
     watching.locator("#decision-filter button", has_text="Near misses").click()
     first = watching.locator("#decisions summary").first
     first.click()

@@ -1,13 +1,16 @@
 // The candle chart: closed bars, the one that is forming, entries and exits, stop and target.
 
 import { json } from "./api.js";
-import { crisp, crosshair, grid, scale, stage, ticks, timeAxis, timeTicks } from "./chart.js";
+import { crisp, crosshair, grid, nearest, scale, stage, ticks, timeAxis, timeTicks } from "./chart.js";
 import { byId, choices, el, redraw, setText, svg, table } from "./dom.js";
 import { clock, day, dayAndClock, money, plain, price, time, weekdayAndSeconds } from "./format.js";
 import { exit, side } from "./words.js";
 
 const UNIT_MS = { m: 60000, h: 3600000, d: 86400000 };
-const SPACE = { left: 4, right: 74, top: 14, bottom: 26 };
+const SPACE = { left: 4, top: 14, bottom: 26 };
+const EDGE_PX = 74; // the right edge, at least: prices of the grid, and the lines' names
+const LETTER_PX = 7;
+const LABEL_PX = 18;
 const BAR_PX = 7;
 const LEAST_MS = 1000; // machine time between two questions, however fast the market runs
 const SETTLE_MS = 3000; // market time: a bar is closed by the clock plus 2 s
@@ -28,10 +31,12 @@ let drawing = null;
 let hair = null;
 let geometry = null;
 let forming = null;
+let edge = EDGE_PX;
 
 export function start() {
   drawing = stage(byId("candle-chart"), (width) => (width < 520 ? 260 : 340), draw);
-  hair = crosshair(drawing.root, () => shown().length, (pixel) => nearest(pixel), read);
+  const at = (pixel) => nearest(shown(), geometry ? geometry.x.back(pixel) - length() / 2 : 0);
+  hair = crosshair(drawing.root, () => shown().length, at, read);
   byId("symbol").addEventListener("change", (event) => choose(event.target.value));
   byId("candle-table").parentElement.addEventListener("toggle", tabulate);
 }
@@ -122,7 +127,7 @@ function grow() {
 
 function shown() {
   const width = drawing ? drawing.root.viewBox.baseVal.width : 0;
-  const fit = Math.max(20, Math.floor((width - SPACE.left - SPACE.right) / BAR_PX));
+  const fit = Math.max(20, Math.floor((width - SPACE.left - edge) / BAR_PX));
   const all = forming && bars.length && forming[0] > bars.at(-1)[0] ? [...bars, forming] : bars;
   return all.slice(-fit);
 }
@@ -131,6 +136,8 @@ function draw() {
   if (!drawing) return;
   const { width, height } = drawing.size();
   if (!width) return;
+  const lines = levels();
+  edge = Math.max(EDGE_PX, ...lines.map((line) => 20 + LETTER_PX * label(line).length));
   const view = shown();
   if (!view.length) {
     geometry = null;
@@ -142,22 +149,20 @@ function draw() {
   }
   // Up to now and not only to the last bar: a trade can have ended since.
   const [first, end] = [view[0][0], Math.max(view.at(-1)[0] + length(), now)];
-  const lines = levels();
   const [low, high] = reach(view, lines);
-  const [right, bottom] = [width - SPACE.right, height - SPACE.bottom];
+  const [right, bottom] = [width - edge, height - SPACE.bottom];
   const x = scale(first, end, SPACE.left, right);
   const y = scale(low, high, bottom, SPACE.top);
   geometry = { x, y, right, bottom };
   const { at, step } = timeTicks(first, end, width < 520 ? 4 : 8);
-  const taken = [...lines.map((line) => line.value), mark].filter((value) => value !== null).map(y);
+  const spots = spread(lines, y, bottom);
   drawing.root.replaceChildren(
-    ...grid(ticks(low, high, 5), y, SPACE.left, right, (value) => (free(y(value), taken) ? price(value) : "")),
+    ...grid(ticks(low, high, 5), y, SPACE.left, right, (value) => (free(y(value), spots) ? price(value) : "")),
     ...timeAxis(at.filter((ms) => x(ms) > 24 && x(ms) < right - 10), x, bottom, step >= UNIT_MS.d ? day : clock),
     ...view.map((bar) => candle(bar, x, y, bar === forming)),
-    ...labelled(lines, y).map(([line, clear]) => level(line, y, right, clear)),
+    ...spots.map((spot) => level(spot, right)),
     ...past(first).map((trade) => path(trade, x, y)),
     ...(position ? [entry(Date.parse(position.opened_at), position.entry_price, position.side, x, y)] : []),
-    ...(mark === null ? [] : [level({ kind: "mark", name: "", value: mark }, y, right)]),
     svg("g", { class: "hair" }),
   );
   drawing.root.setAttribute("aria-label", summary(view));
@@ -165,22 +170,23 @@ function draw() {
   hair.again();
 }
 
+/** The lines across: those of the position, and the mark last, over them. */
 function levels() {
-  if (!position) return [];
-  const near = [
-    ["stop", "stop", position.stop],
-    ["target", "target", position.target],
-    ["entry", "entry", position.entry_price],
-    ["liquidation", "liq.", position.liquidation_price],
+  const all = [
+    ["stop", "stop ", position?.stop],
+    ["target", "target ", position?.target],
+    ["entry", "entry ", position?.entry_price],
+    ["liquidation", "liq. ", position?.liquidation_price],
+    ["mark", "", mark],
   ];
-  return near
+  return all
     .filter(([, , value]) => value !== null && value !== undefined)
     .map(([kind, name, value]) => ({ kind, name, value: Number(value) }));
 }
 
 /** Stop and target are always in the picture, a far liquidation price is not: it would flatten it. */
 function reach(view, lines) {
-  const near = lines.filter((line) => line.kind !== "liquidation").map((line) => line.value);
+  const near = lines.filter(({ kind }) => kind !== "liquidation" && kind !== "mark").map((line) => line.value);
   const low = Math.min(...view.map((bar) => bar[3]), ...near);
   const high = Math.max(...view.map((bar) => bar[2]), ...near);
   const room = (high - low) * 0.06 || high * 0.001;
@@ -200,30 +206,31 @@ function candle([at, open, high, low, close], x, y, unfinished) {
   );
 }
 
-/** Whether a label at this height touches none of the others. */
-const free = (height, others) => others.every((other) => Math.abs(other - height) > 15);
+const label = ({ name, value }) => `${name}${price(value)}`;
 
-/** Each line with whether its price has room at the edge: the mark first, then stop and target. */
-function labelled(lines, y) {
-  const used = mark === null ? [] : [y(mark)];
-  return lines.map((line) => {
-    const clear = free(y(line.value), used);
-    if (clear) used.push(y(line.value));
-    return [line, clear];
-  });
+/** Whether a price of the grid touches none of the labels. */
+const free = (height, spots) => spots.every((spot) => Math.abs(spot.label - height) > LABEL_PX - 3);
+
+/** Where each line runs and where its label stands: beside it, or as near as the others let it. */
+function spread(lines, y, bottom) {
+  const spots = lines.map((line) => ({ line, at: y(line.value) })).filter(({ at }) => at >= 2 && at <= bottom);
+  const down = [...spots].sort((one, other) => one.at - other.at);
+  down.forEach((spot, place) => (spot.label = Math.max(spot.at, place ? down[place - 1].label + LABEL_PX : 0)));
+  let floor = bottom;
+  for (const spot of down.reverse()) {
+    spot.label = Math.min(spot.label, floor);
+    floor = spot.label - LABEL_PX;
+  }
+  return spots;
 }
 
-function level({ kind, name, value }, y, right, clear = true) {
-  const height = y(value);
-  const { bottom } = geometry;
-  if (height < 2 || height > bottom) return svg("g", {});
+function level({ line, at, label: height }, right) {
   return svg(
     "g",
-    { class: `level ${kind}` },
-    svg("line", { x1: SPACE.left, x2: right, y1: crisp(height), y2: crisp(height) }),
-    name ? svg("text", { class: "tag", x: SPACE.left + (kind === "entry" ? 64 : 4), y: height - 4 }, clear ? name : `${name} ${price(value)}`) : null,
-    clear && svg("rect", { x: right + 2, y: height - 9, width: SPACE.right - 4, height: 18, rx: 3 }),
-    clear && svg("text", { x: right + 8, y: height + 4 }, price(value)),
+    { class: `level ${line.kind}` },
+    svg("line", { x1: SPACE.left, x2: right, y1: crisp(at), y2: crisp(at) }),
+    svg("rect", { x: right + 2, y: height - 9, width: 16 + LETTER_PX * label(line).length, height: LABEL_PX, rx: 3 }),
+    svg("text", { x: right + 8, y: height + 4 }, label(line)),
   );
 }
 
@@ -260,16 +267,6 @@ function legend() {
     past(shown()[0][0]).length || position ? "Triangle: entry, pointing the way of the trade. Ring: exit." : `No trade of ${symbol} in this stretch.`,
   ];
   setText(byId("candle-legend"), parts.join(" "));
-}
-
-function nearest(pixel) {
-  const view = shown();
-  const at = geometry ? geometry.x.back(pixel) - length() / 2 : 0;
-  let best = 0;
-  view.forEach((bar, i) => {
-    if (Math.abs(bar[0] - at) < Math.abs(view[best][0] - at)) best = i;
-  });
-  return best;
 }
 
 function read(place) {

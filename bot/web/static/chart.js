@@ -75,6 +75,15 @@ export function timeAxis(values, x, bottom, label) {
   );
 }
 
+/** Place of the row whose first column, a time in ms and rising, lies closest to `ms`. */
+export function nearest(rows, ms) {
+  let best = 0;
+  rows.forEach(([at], place) => {
+    if (Math.abs(at - ms) < Math.abs(rows[best][0] - ms)) best = place;
+  });
+  return best;
+}
+
 export const crisp = (pixel) => Math.round(pixel) + 0.5;
 
 /**

@@ -9,7 +9,7 @@ const LIMIT = 60;
 const SHOWN = 14;
 const LEAST_MS = 2000;
 const KINDS = [["all", "All"], ["taken", "Taken"], ["close", "Near misses"]];
-const GATES = { asking: "Worth asking the council?", approval: "Approval gate: is it a good trade?", preview: "Preview of its size", risk: "Risk gate: can the account bear it?" };
+const GATES = { asking: "Worth asking the council?", approval: "Approval gate: is it a good trade?", preview: "Preview: is there a size for it?", risk: "Risk gate: can the account bear it?" };
 
 let version = null;
 let asked = -Infinity;
@@ -99,7 +99,7 @@ function item(decision) {
 function near(decision) {
   const { nearest_miss: miss } = decision;
   if (taken(decision)) return null;
-  if (miss) return el("small", {}, ` ${check(miss.code)} ${amount(miss.value, miss.unit)}, needed ${amount(miss.limit, miss.unit)}`);
+  if (miss) return el("small", {}, ` ${check(miss.code)} ${amount(miss.value, miss.unit)}, ${miss.value > miss.limit ? "allowed" : "needed"} ${amount(miss.limit, miss.unit)}`);
   const hard = decision.flags.filter((flag) => flag.hard).map((flag) => said(flag.code));
   const failed = decision.gates.flatMap((g) => g.checks).filter((c) => !c.ok).map((c) => check(c.code));
   const words = [hard.join(", "), failed.length ? `failed: ${failed.join(", ")}` : ""].filter(Boolean);
@@ -122,8 +122,8 @@ function inside(decision) {
 
 function miss({ nearest_miss: found }) {
   if (!found) return null;
-  const others = found.also.length ? ` Also failed: ${found.also.map(check).join(", ")}.` : " With that it would have passed.";
-  return el("p", { class: "miss" }, el("b", {}, "Nearest miss: "), `${check(found.code)} was ${amount(found.value, found.unit)} and had to be ${amount(found.limit, found.unit)}.`, others);
+  const others = found.also.length ? ` Also failed: ${[...new Set(found.also.map(check))].join(", ")}.` : " With that it would have passed.";
+  return el("p", { class: "miss" }, el("b", {}, "Nearest miss: "), `${check(found.code)} was ${amount(found.value, found.unit)} and had to be at ${found.value > found.limit ? "most" : "least"} ${amount(found.limit, found.unit)}.`, others);
 }
 
 function flags(list) {

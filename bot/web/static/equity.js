@@ -1,7 +1,7 @@
 // Equity: the figure, the curve with its drawdown, and the same as a table.
 
 import { json } from "./api.js";
-import { crosshair, grid, scale, stage, ticks, timeAxis, timeTicks } from "./chart.js";
+import { crosshair, grid, nearest, scale, stage, ticks, timeAxis, timeTicks } from "./chart.js";
 import { byId, choices, el, redraw, setText, svg, table } from "./dom.js";
 import { clock, day, dayAndClock, money, percent, time, tone, weekdayAndSeconds } from "./format.js";
 
@@ -27,7 +27,7 @@ export function start() {
   hair = crosshair(
     drawing.root,
     () => points.length,
-    (pixel) => nearest(geometry ? geometry.x.back(pixel) : 0),
+    (pixel) => nearest(points, geometry ? geometry.x.back(pixel) : 0),
     read,
   );
   byId("equity-table").parentElement.addEventListener("toggle", tabulate);
@@ -76,7 +76,7 @@ function figures(page) {
     ["Since the start", money(total, true), tone(total), baseline ? percent(total / baseline, 2) : ""],
     ["Today (UTC)", money(page.daily_pnl, true), tone(page.daily_pnl), ""],
     ["Below the peak", percent(down, 2), "", peak ? `of ${money(peak)}` : ""],
-    ["Fees and funding", money(cost(page)), "", "already counted"],
+    ["Fees and funding", money(cost(page)), "", "included"],
   ].filter((row) => row[1] !== "–");
   redraw(byId("equity-figures"), JSON.stringify(rows), () =>
     rows.map(([name, value, kind, note]) =>
@@ -144,14 +144,6 @@ function summary(values, peaks) {
     `Equity from ${dayAndClock(points[0][0])} to ${dayAndClock(points.at(-1)[0])}: from ${money(values[0])} to ` +
     `${money(values.at(-1))}, deepest drawdown ${percent(deepest(values, peaks), 2)}. Arrow keys read single points.`
   );
-}
-
-function nearest(ms) {
-  let best = 0;
-  points.forEach((point, i) => {
-    if (Math.abs(point[0] - ms) < Math.abs(points[best][0] - ms)) best = i;
-  });
-  return best;
 }
 
 function read(place) {

@@ -1,7 +1,7 @@
 // Closed trades added up: the win rate over time with its band, and who earned what.
 
 import { json } from "./api.js";
-import { grid, scale, stage, ticks, timeAxis, timeTicks, crosshair } from "./chart.js";
+import { crosshair, grid, nearest, scale, stage, ticks, timeAxis, timeTicks } from "./chart.js";
 import { byId, el, empty, redraw, setText, svg, table } from "./dom.js";
 import { clock, day, money, percent, plain, time, tone, weekdayAndSeconds } from "./format.js";
 
@@ -19,7 +19,7 @@ let geometry = null;
 
 export function start() {
   drawing = stage(byId("rate-chart"), (width) => 260, draw);
-  hair = crosshair(drawing.root, () => points.length, nearest, read);
+  hair = crosshair(drawing.root, () => points.length, (pixel) => nearest(points, geometry ? geometry.x.back(pixel) : 0), read);
   byId("rate-table").parentElement.addEventListener("toggle", tabulate);
 }
 
@@ -112,15 +112,6 @@ function draw() {
   const [, rate, low, high] = points.at(-1);
   root.setAttribute("aria-label", `Win rate of the last ${span} trades, now ${percent(rate, 0)}, 95 % interval ${percent(low, 0)} to ${percent(high, 0)}. Arrow keys read single trades.`);
   hair.again();
-}
-
-function nearest(pixel) {
-  const ms = geometry ? geometry.x.back(pixel) : 0;
-  let best = 0;
-  points.forEach((point, i) => {
-    if (Math.abs(point[0] - ms) < Math.abs(points[best][0] - ms)) best = i;
-  });
-  return best;
 }
 
 function read(place) {

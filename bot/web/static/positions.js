@@ -10,8 +10,8 @@ const NAMES = [
   ["stop", "Stop"],
   ["target", "Target"],
   ["liquidation", "Liquidation"],
-  ["size", "Size"],
   ["age", "Held for"],
+  ["size", "Size"],
 ];
 
 export function update(page, choose) {
