@@ -111,6 +111,22 @@ async def test_a_clock_that_is_set_neither_hastens_nor_holds_up_a_time_stop(by_m
         assert made.books.trades[-1].exit_reason is ExitReason.TIME_STOP
 
 
+async def test_what_fell_due_while_nobody_ran_is_done_before_the_clocks_are_compared() -> None:
+    """A start believes the clock of what it has to count itself, as nobody counted meanwhile."""
+    made = kit()
+    safety = made.books.safety
+    safety.equity(made.books.equity())
+    safety.recover(safety.durable())
+    by_hand = cast(Any, SetClock(made.clock))
+    by_hand.by_ms = 36_000_000  # so long nobody ran
+    safety._clock = by_hand
+    assert safety.doubts_clock_since is not None
+    assert safety.market_time() == by_hand.now()
+    safety.clock_agreed()
+    by_hand.by_ms *= 2
+    assert safety.market_time() < by_hand.now(), "from then on a jump is one"
+
+
 async def test_a_time_stop_closes_the_position() -> None:
     """Market time: after an hour the desk gets the exit."""
     made = kit()
