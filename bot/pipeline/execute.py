@@ -204,7 +204,8 @@ class Execution(Leaving):
         The venue's word that it took it is enough where nobody can be asked: the stop proof
         looks as soon as that is possible.
         """
-        if await self._place(position, Leg.STOP, stop) is Placed.NO:
+        placed, _ = await self._place(position, Leg.STOP, stop)
+        if placed is Placed.NO:
             return False
         of_trade = (Leg.TARGET, position.trace_id)
         open_orders = self._books.open_orders(position.symbol)
@@ -218,27 +219,32 @@ class Execution(Leaving):
         if position is None or guard is None:
             return False
         old = [o for o in self._books.open_orders(symbol) if o.leg is Leg.STOP]
-        if await self._place(position, Leg.STOP, exact(price)) is not Placed.SEEN:
+        placed, at = await self._place(position, Leg.STOP, exact(price))
+        if placed is not Placed.SEEN:
             return False
         guard = self._books.guards.get(symbol)
         if guard is None:
             return True
-        self._books.guard(moved(guard, price))
-        self._facts.tell("stop_moved", self._clock.now(), symbol=symbol, to=price)
+        self._books.guard(moved(guard, float(at)))
+        self._facts.tell("stop_moved", self._clock.now(), symbol=symbol, to=str(at))
         for order in old:
             await self.cancel(order)
         return True
 
-    async def _place(self, position: Position, leg: Leg, trigger: Decimal) -> Placed:
+    async def _place(
+        self, position: Position, leg: Leg, trigger: Decimal
+    ) -> tuple[Placed, Decimal]:
+        """Send a stop or target; what is known of it, and the price at which it then rests."""
         attempt = self._books.next_attempt(position.trace_id, leg)
         instrument = await self._rules(position.symbol)
         if instrument is None:
-            return Placed.NO
+            return Placed.NO, trigger
         fixed = self._books.safety.blocks.shared(position.symbol)
         intent = protect(position, leg, trigger, instrument, attempt, fixed)
         order = await self._send_reducing(intent, position)
+        at = intent.reference  # rounded to the tick
         if order is None:
-            return Placed.NO
+            return Placed.NO, at
         books, cloid = self._books, order.cloid
 
         def resting() -> bool:
@@ -253,8 +259,8 @@ class Execution(Leaving):
                 await self._inquire(books.orders[cloid])
             except TransientError:
                 taken = books.orders[cloid].status is OrderStatus.OPEN
-                return Placed.TAKEN if taken else Placed.NO
-        return Placed.SEEN if resting() else Placed.NO
+                return (Placed.TAKEN if taken else Placed.NO), at
+        return (Placed.SEEN if resting() else Placed.NO), at
 
     def _emergency_stop(self, position: Position) -> Decimal:
         away = exact(self.waits.emergency_stop_frac) * position.side.sign

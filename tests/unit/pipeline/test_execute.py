@@ -311,6 +311,17 @@ async def test_a_stop_moves_by_placing_seeing_and_only_then_cancelling() -> None
         assert made.books.guards[BTC].stop == 99.9
 
 
+async def test_a_moved_stop_is_known_and_told_at_the_price_at_which_it_rests() -> None:
+    """A trail's price lies between two ticks; what rests at the venue lies on one."""
+    async with running(kit()) as made:
+        await made.enter()
+        assert await made.finish(made.execution.move_stop(BTC, 99.9037142))
+        [resting] = stops(made)
+        assert resting == Decimal("99.904")
+        assert made.books.guards[BTC].stop == float(resting)
+        assert [f.figures["to"] for f in made.told if f.name == "stop_moved"] == [str(resting)]
+
+
 @pytest.mark.parametrize("error", [REFUSED, AWAY, NO_ANSWER], ids=["refused", "away", "unknown"])
 async def test_a_new_stop_that_fails_leaves_the_old_one(error: Exception) -> None:
     """Nothing is cancelled, and care still believes in the old price."""
