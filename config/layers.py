@@ -14,6 +14,8 @@ from pathlib import Path
 
 from dotenv.parser import parse_stream
 
+from config.fields import flag_of
+
 PROFILES = Path(__file__).parent / "profiles"
 
 ALIASES = {"POLL_INTERVAL_SEC": "SCAN_INTERVAL_SECONDS"}
@@ -28,6 +30,8 @@ EXPLAINED = {
 
 # What no profile decides: a profile is a set of numbers, never a world, never a secret.
 NOT_IN_PROFILE = ("MODE", "PROFILE", "USE_PAPER_TRADING")
+
+FILES = "DEMO_CANDLES"  # as a flag never empty: that would play invented prices unasked
 
 SUGGEST_FROM = 0.6  # similarity from which a name is worth proposing
 NEAR_MISS = 0.85  # similarity from which a stranger's variable is taken for a slip (spec 05)
@@ -51,6 +55,13 @@ def flags(
     """Read flags, given by setting name in upper case; `typed` is how they were spelled."""
     layer = _named("flag", raw, known)
     layer.typed = typed
+    said = raw.get(FILES, "a")
+    if not all(word.strip() for word in ([said] if isinstance(said, str) else said)):
+        flag = typed.get(FILES, flag_of(FILES))
+        layer.problems.append(
+            f"{flag}: a file's name is empty (a shell variable that is not set?); "
+            f"name a file, or leave {flag} out"
+        )
     return layer
 
 

@@ -265,6 +265,20 @@ def test_a_file_that_is_not_there_is_named(keel: Keel, tmp_path: Path) -> None:
     judge(keel.run("--candles", str(tmp_path / "BTC.csv")), ("DEMO_CANDLES", "BTC.csv", "no such"))
 
 
+@pytest.mark.parametrize("flags", [["--candles", ""], ["--candles="], ["--demo-candles", " "]])
+def test_an_empty_file_name_plays_no_invented_prices(keel: Keel, flags: list[str]) -> None:
+    """A shell variable that is not set is no wish for the generator; nothing is opened."""
+    flag = flags[0].rstrip("=")
+    judge(keel.run(*flags), (f"{flag}: ", "is empty", f"leave {flag} out"))
+    assert not keel.data.exists()
+
+
+def test_an_empty_name_beside_a_file_is_refused(keel: Keel, tmp_path: Path) -> None:
+    """One of two coins would be missing."""
+    good = candle_file(tmp_path, "BTC-5m.csv", *(bar(number) for number in range(10)))
+    judge(keel.run("--candles", good, ""), ("--candles: ", "is empty"))
+
+
 def test_two_files_of_one_coin_are_refused(keel: Keel, tmp_path: Path) -> None:
     """One coin has one price."""
     rows = [bar(number) for number in range(10)]
