@@ -75,6 +75,34 @@ async def test_a_flatten_cut_off_by_a_crash_goes_on_in_every_state(state: Tradin
     assert third.standing() == (), "done is done, also after the next crash"
 
 
+@pytest.mark.parametrize("rows", range(1, 12))
+async def test_a_crash_at_any_row_of_a_flatten_leaves_nothing_open(rows: int) -> None:
+    """From the row of the wish on: flat in the next life, each order sent once, books equal."""
+    dead = kit()
+    async with running(dead):
+        await dead.enter(symbol=BTC)
+        await dead.enter(symbol=ETH)
+        await dead.play(1_000)
+        dead.journal.dies_after = len(dead.journal.written) + rows
+        asking = asyncio.create_task(wishing(dead).close((BTC, ETH), ExitReason.FLATTEN))
+        for _ in range(400):
+            await dead.clock.run_for(5)
+            if dead.journal.died.is_set() or asking.done():
+                break
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+    made, one = await next_life(dead)
+    async with running(made, made.reconcile.run(), one.run()):
+        await made.finish(made.reconcile.start())
+        await made.play(60_000)
+    assert made.venue.positions == {} and made.books.positions == {}
+    assert made.venue.resting(BTC) == made.venue.resting(ETH) == []
+    assert one.standing() == () and not made.books.safety.blocked
+    cloids = [intent.cloid for intent in made.venue.sent]
+    assert len(cloids) == len(set(cloids))
+    assert len(made.books.trades) == 2
+
+
 async def test_what_stays_open_is_tried_on_after_the_answer() -> None:
     """Told as still open once; the venue takes it minutes later, and nobody had to ask."""
     made = kit()
