@@ -83,15 +83,16 @@ def _finite(value: float, path: str) -> float:
 
 
 def _composite(value: object, path: str) -> object:
-    if isinstance(value, Mapping):
-        return {_key(key, path): plain(item, f"{path}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
+    # Before the mappings: each of their subclasses would remember every type it was asked about.
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: plain(getattr(value, field.name), f"{path}.{field.name}")
             for field in dataclasses.fields(value)
         }
+    if isinstance(value, Mapping):
+        return {_key(key, path): plain(item, f"{path}.{key}") for key, item in value.items()}
     raise ValueError(
         f"canonical JSON: {path} is a {type(value).__name__}, which has no canonical form"
     )

@@ -48,8 +48,6 @@ def plain(value: object, key: str = "") -> object:
             return format(value, "f")
         case datetime():
             return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        case Mapping():
-            return {_name(name): plain(item, _name(name)) for name, item in value.items()}
         case list() | tuple():
             return [plain(item, key) for item in value]
         case PurePath():
@@ -58,6 +56,8 @@ def plain(value: object, key: str = "") -> object:
             return value.value
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name), f.name) for f in fields(value)}
+    if isinstance(value, Mapping):  # last: their subclasses remember each type they are asked about
+        return {_name(name): plain(item, _name(name)) for name, item in value.items()}
     raise TypeError(f"{type(value).__name__} has no place in an answer (key {key!r})")
 
 
