@@ -65,7 +65,7 @@ def copy_tree(folder: Path) -> Path:
     return tree
 
 
-def run(tree: Path, tests: Sequence[str]) -> int:
+def run(tree: Path, tests: Sequence[str], limit_s: float = TEST_LIMIT_S) -> int:
     """pytest's exit code; 124 when it took too long."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -76,7 +76,7 @@ def run(tree: Path, tests: Sequence[str]) -> int:
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=TEST_LIMIT_S,
+            timeout=limit_s,
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -84,11 +84,14 @@ def run(tree: Path, tests: Sequence[str]) -> int:
     return done.returncode
 
 
-def prove(guard: Guard, tree: Path) -> str:
-    """Take the guard out, run its test, put it back; what is wrong, or nothing."""
+def prove(guard: Guard, tree: Path, *, passes: bool = False) -> str:
+    """Take the guard out, run its test, put it back; what is wrong, or nothing.
+
+    `passes`: its test is known to pass with the guard in place.
+    """
     file = tree / guard.file
     whole = file.read_text()
-    if (code := run(tree, [guard.test])) != 0:
+    if not passes and (code := run(tree, [guard.test])) != 0:
         return f"its test does not pass with it in place (pytest: {code})"
     file.write_text(guard.taken_out(whole))
     try:
@@ -108,13 +111,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     guards = [guard for guard in load() if only in f"{guard.name} {guard.file}".lower()]
     with tempfile.TemporaryDirectory(prefix="keel-guards-") as scratch:
         trees: SimpleQueue[Path] = SimpleQueue()
-        for number in range(AT_ONCE):
-            trees.put(copy_tree(Path(scratch) / str(number)))
+        copies = [copy_tree(Path(scratch) / str(number)) for number in range(AT_ONCE)]
+        for copy in copies:
+            trees.put(copy)
+        # All at once costs one start of pytest; where one fails, each is asked for itself.
+        tests = sorted({guard.test for guard in guards})
+        passes = run(copies[0], tests, len(tests) * TEST_LIMIT_S) == 0
 
         def judged(guard: Guard) -> str:
             tree = trees.get()
             try:
-                return prove(guard, tree)
+                return prove(guard, tree, passes=passes)
             finally:
                 trees.put(tree)
 
