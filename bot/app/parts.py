@@ -24,6 +24,7 @@ from bot.pipeline.council import Council, CouncilOptions
 from bot.pipeline.desk import Desk
 from bot.pipeline.execute import Execution
 from bot.pipeline.facts import Facts
+from bot.pipeline.haste import Haste
 from bot.pipeline.health import Health
 from bot.pipeline.keep import CandleKeeper
 from bot.pipeline.kept_answers import KeptAnswers
@@ -208,6 +209,7 @@ def _thinking(
         facts=money.facts,
         options=RoadOptions(),
         turbulence=money.turbulence,
+        haste=acting.execution.haste,
     )
     return _Thinking(keeper, scan, approvals, council, road)
 
@@ -251,7 +253,8 @@ def _acting(
     instruments: dict[Symbol, Instrument] = {}
     correlations = Correlations()
     waits = Waits(emergency_stop_frac=policies.sizing.max_stop_frac)
-    execution = Execution(venue, books, feed, clock, facts, instruments, waits)
+    haste = Haste(clock, world.pace.give_way_s)
+    execution = Execution(venue, books, feed, clock, facts, instruments, waits, haste)
     desk = Desk(
         clock=clock,
         books=books,

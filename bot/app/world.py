@@ -20,6 +20,7 @@ from bot.adapters.venues.hyperliquid import HyperliquidOptions, StreamTiming, de
 from bot.domain.errors import ConfigError
 from bot.domain.types import Ms, Timeframe
 from bot.pipeline.desk import DeskOptions
+from bot.pipeline.haste import GIVE_WAY_S
 from bot.pipeline.reconcile import Cadence
 from bot.ports import Clock
 from bot.runtime.clock import LockstepClock, ScaledClock, SystemClock
@@ -48,6 +49,7 @@ class Pace:
     desk: DeskOptions = DeskOptions()
     stream: StreamTiming = StreamTiming()
     check_skew: bool = True
+    give_way_s: float = GIVE_WAY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,7 @@ def _lockstep_pace(interval: Timeframe | None) -> Pace:
         desk=DeskOptions(orders_at_once=1),
         stream=StreamTiming(ping_s=3_600.0, pong_s=600.0, silence_s=86_400.0, prove_s=3_600.0),
         check_skew=False,
+        give_way_s=0.0,  # there no decision may depend on machine time
     )
 
 

@@ -154,7 +154,7 @@ class Desk:
         if patient and self._clock.monotonic() < self._again.get(symbol, (0, 0.0))[1]:
             return  # refused a moment ago: each rung of the ladder costs a request
         self._exits.setdefault(symbol, reason)
-        self._wake()
+        self._hurry(symbol)
 
     def move_stop(self, symbol: Symbol, price: float) -> None:
         """Queue a new price for a position's stop; the newest wins."""
@@ -162,13 +162,13 @@ class Desk:
         if not held or symbol in self._moving:
             return
         self._moves[symbol] = price
-        self._wake()
+        self._hurry(symbol)
 
     def defend(self, symbol: Symbol) -> None:
         """Queue the repair of a missing stop."""
         if not self.works_on(symbol) and symbol in self._books.positions:
             self._defences[symbol] = None
-            self._wake()
+            self._hurry(symbol)
 
     def works_on(self, symbol: Symbol) -> bool:
         """Whether an order of this symbol is queued or in flight, so that a look is too early."""
@@ -277,10 +277,15 @@ class Desk:
         """Count it out here: a task that is cancelled before its first step runs nothing."""
         self._in_flight.discard(task)
         self._symbols[job.symbol] -= 1
+        self._execution.haste.end(job.symbol)
         job.work.close()
         job.over()
         self._wake()
         self._rest()
+
+    def _hurry(self, symbol: Symbol) -> None:
+        self._execution.haste.begin(symbol)
+        self._wake()
 
     def _wake(self) -> None:
         self._idle.clear()

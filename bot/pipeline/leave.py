@@ -34,6 +34,7 @@ from bot.domain.types import (
 from bot.pipeline.books import Books
 from bot.pipeline.dust import is_dust
 from bot.pipeline.facts import Facts
+from bot.pipeline.haste import Haste
 from bot.ports import Clock, Feed, Venue
 
 log = structlog.get_logger(__name__)
@@ -76,6 +77,7 @@ class Leaving:
         facts: Facts,
         instruments: MutableMapping[Symbol, Instrument],
         waits: Waits,
+        haste: Haste | None = None,
     ) -> None:
         self._venue = venue
         self._books = books
@@ -84,6 +86,7 @@ class Leaving:
         self._facts = facts
         self._instruments = instruments
         self.waits = waits
+        self.haste = haste or Haste(clock)
         self.doubt = asyncio.Event()  # something must be asked at once
         self.refusals: dict[Symbol, str] = {}  # the venue's last words on an order that reduces
 
@@ -265,6 +268,7 @@ class Leaving:
         await self._books.write_soon(orders)
         cloid = cleared.intent.cloid
         now = self._clock.now()
+        self.haste.end(intent.symbol)
         try:
             acks = await self._venue.submit(cleared)
         except (VenueRejected, TransientError) as error:

@@ -25,6 +25,7 @@ from bot.pipeline.council import Council
 from bot.pipeline.decide import Silence, Thought, see, think
 from bot.pipeline.desk import Offer
 from bot.pipeline.facts import Facts
+from bot.pipeline.haste import Haste
 from bot.pipeline.judgement import Judgement
 from bot.pipeline.keep import CandleKeeper
 from bot.pipeline.policies import Policies
@@ -66,6 +67,7 @@ class Road:
         facts: Facts,
         options: RoadOptions,
         turbulence: Turbulence | None = None,
+        haste: Haste | None = None,
     ) -> None:
         self._clock = clock
         self._feed = feed
@@ -80,6 +82,7 @@ class Road:
         self._keeper = keeper
         self._correlations = correlations
         self._turbulence = turbulence or Turbulence()
+        self._haste = haste or Haste(clock)
         self._instruments = instruments
         self._facts = facts
         self._options = options
@@ -224,6 +227,7 @@ class Road:
         it looks at a socket again, and after a candle's close that is every symbol.
         """
         async with self._turn:
+            await self._haste.give_way()
             snapshot = self._observe(symbol, window, trail)
             thought = self._propose(snapshot, trail) if snapshot is not None else None
             if thought is None:
