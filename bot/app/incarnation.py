@@ -14,17 +14,18 @@ STATE = "exchange_incarnation"  # in bot_state
 
 
 def refuse_another_life(world: World, recovered: Recovered, place: str) -> None:
-    """Raise ConfigError when books with fills meet an exchange that began anew.
+    """Raise ConfigError when books meet an exchange of another life, or one that began anew.
 
-    Books without fills, and those written before an exchange said which life it is in, are
-    taken over. `place`: where the books lie, for the message.
+    Any row makes books of another life, fills or not: what they hold of time (drawdown, spacing,
+    ids of traces, nonces) is of that world too. Those written before an exchange said which life
+    it is in are taken over while they hold no fill. `place`: where the books lie.
     """
     known = recovered.state.get(STATE)
     anew = world.exchange is not None and world.exchange.began_anew
     other = bool(known and world.incarnation) and known != world.incarnation
-    if not recovered.last_fill_at or not (anew or other):
+    if not (other or (anew and recovered.last_fill_at)):
         return
-    books = f"the books in {place} hold the fills of another run of it"
+    books = f"the books in {place} are of another run of it"
     if world.exchange is None:
         raise ConfigError(
             f"HYPERLIQUID_BASE_URL: the simulator at {world.base_url} began anew, and {books}; "

@@ -45,9 +45,15 @@ async def test_the_same_life_goes_on() -> None:
     refuse_another_life(world("a", embedded=True), await books("a"), "keel.db")
 
 
-async def test_books_without_fills_and_older_ones_are_taken_over() -> None:
-    """There is nothing to mix up, or nothing to compare."""
-    refuse_another_life(world("b"), await books("a", fills=False), "keel.db")
+async def test_books_of_another_life_are_refused_without_a_fill_too() -> None:
+    """Their times, drawdown and ids of traces are of that life: a play that only looked on."""
+    for other in (world("b"), world("b", embedded=True), world("b", embedded=True, anew=True)):
+        with pytest.raises(ConfigError, match="of another run"):
+            refuse_another_life(other, await books("a", fills=False), "keel.db")
+
+
+async def test_books_that_name_no_life_are_taken_over() -> None:
+    """There is nothing to compare."""
     refuse_another_life(world("b"), await books(None), "keel.db")
     refuse_another_life(world(""), await books("a"), "keel.db")
 
