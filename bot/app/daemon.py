@@ -25,6 +25,8 @@ from bot.app.heartbeat import Heartbeat
 from bot.app.incarnation import STATE as INCARNATION
 from bot.app.incarnation import refuse_another_life
 from bot.app.keeping import BACKUP_FOLDER, Keeping, trading_config
+from bot.app.lost_books import STATE as BOOKS_FROM
+from bot.app.lost_books import begun_at, find_lost
 from bot.app.models import open_models
 from bot.app.nonces import NonceKeeper
 from bot.app.parts import Parts, build
@@ -101,11 +103,12 @@ async def _live(loaded: Loaded) -> int:
         body = stored_config(parts.policies, parts.council.template)
         await store.journal.put_config(parts.fingerprint, world.clock.now(), body)
         await store.journal.record(trading_config(settings))
-        await _recover(parts, recovered)
-        return await _Daemon(parts, loaded).run()
+        begun = begun_at(recovered, world.clock.now())
+        await _recover(parts, recovered, begun)
+        return await _Daemon(parts, loaded, begun).run()
 
 
-async def _recover(parts: Parts, recovered: Recovered) -> None:
+async def _recover(parts: Parts, recovered: Recovered, begun: Ms | None) -> None:
     clock, journal = parts.world.clock, parts.store.journal
     expires_at = clock.wall() + parts.execution.waits.entry_life_ms
     past = [
@@ -118,7 +121,7 @@ async def _recover(parts: Parts, recovered: Recovered) -> None:
     keeper = NonceKeeper(parts.rows)
     parts.hyperliquid.nonces.keep(keeper.recover(recovered.state), keeper.used)
     parts.transfers.recover(recovered.state, clock.now())
-    began = {"lives": lives(recovered) + 1, INCARNATION: parts.world.incarnation}
+    began = {"lives": lives(recovered) + 1, INCARNATION: parts.world.incarnation, BOOKS_FROM: begun}
     await journal.record(Changes(state=began))
     for symbol, ident in parts.books.intents.items():
         parts.traces.used(symbol, parts.books.decided.get(symbol, Ms(0)), ident)
@@ -140,8 +143,9 @@ def _store_options(settings: Settings, world: World) -> StoreOptions:
 class _Daemon:
     """The services of one Keel and the order in which they end."""
 
-    def __init__(self, parts: Parts, loaded: Loaded) -> None:
+    def __init__(self, parts: Parts, loaded: Loaded, begun: Ms | None) -> None:
         self._parts = parts
+        self._begun = begun  # since when there are books
         self._loaded = loaded
         self._clock = parts.world.clock
         self._supervisor = Supervisor(self._clock)
@@ -221,11 +225,13 @@ class _Daemon:
 
     def _keeping(self) -> Keeping:
         """The daily jobs, and what /status says of them."""
-        parts, general = self._parts, self._parts.settings.general
-        folder = parts.world.folder / BACKUP_FOLDER
-        backups = Backups(parts.store.place, folder, self._clock, general.backups_kept)
-        self.view.keeping = Keeping(parts.store, backups, self._clock, general.traces_kept_days)
+        parts, days = self._parts, self._parts.settings.general.traces_kept_days
+        self.view.keeping = Keeping(parts.store, self._backups(), self._clock, days)
         return self.view.keeping
+
+    def _backups(self) -> Backups:
+        parts, kept = self._parts, self._parts.settings.general.backups_kept
+        return Backups(parts.store.place, parts.world.folder / BACKUP_FOLDER, self._clock, kept)
 
     def _add_stages(self) -> None:
         stop = self._supervisor.on_stop
@@ -246,10 +252,21 @@ class _Daemon:
             await refuse_dead(parts)
             await parts.scan.watch()
             await parts.reconcile.start()
+            await self._look_for_lost_books()
             self._keep_baseline()
             self.view.phase = Phase.RUNNING
             self._ready.set()
         await parts.road.run()
+
+    async def _look_for_lost_books(self) -> None:
+        """Say it where the venue remembers of us what is older than our books."""
+        parts, now = self._parts, self._clock.now()
+        venue, account = parts.hyperliquid.venue, parts.reconcile.account
+        lost = await find_lost(self._begun, now, venue, account, parts.books)
+        if lost is not None:
+            line = lost.told(parts.store.place, self._backups())
+            log.warning("books_lost", what=line)
+            self.view.warn(line)
 
     async def _connect(self) -> None:
         """Read the venue's rules; a venue that is away is waited for."""

@@ -35,7 +35,7 @@ class PageFigures:
         self._parts = parts
         self._supervisor = supervisor
         self._meter = meter
-        self._warnings = tuple(warnings)
+        self._warnings = warnings  # may grow
         self._measured = measured
         self._resources: Resources | None = None
         self._dependencies: Mapping[str, Calls] = {}

@@ -78,12 +78,12 @@ class DaemonView(RecordedTraces):
         self._parts = parts
         self._supervisor = supervisor
         self._meter = meter
-        self._warnings = tuple(warnings)
+        self._warnings = list(warnings)
         self._version = version
         self._started = parts.world.clock.wall()
         self._curve = EquityCurve(parts.store)
         self._measured = Measured(parts)
-        self._page = PageFigures(parts, supervisor, meter, self._measured, warnings)
+        self._page = PageFigures(parts, supervisor, meter, self._measured, self._warnings)
         self.watched = DaemonHealth(parts, supervisor, DiskMeter(folder))
         self._facts: Counter[str] = Counter()
         self._last_cycle: Mapping[str, object] = {}
@@ -91,6 +91,10 @@ class DaemonView(RecordedTraces):
         self.web: WebServer | None = None
         self.keeping: Keeping | None = None
         parts.facts.listen(self._count)
+
+    def warn(self, line: str) -> None:
+        """Show `line` with the warnings of the start, until this process ends."""
+        self._warnings.append(line)
 
     @property
     def phase(self) -> Phase:

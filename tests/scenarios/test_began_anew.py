@@ -46,3 +46,20 @@ def test_a_remote_exchange_with_a_new_ledger_is_refused(tmp_path: Path) -> None:
         back.answering()
         again.healthy()
         assert again.terminate() == 0, again.output()
+
+
+def test_a_database_that_was_removed_is_told_with_its_way_back(tmp_path: Path) -> None:
+    """The exchange remembers the trade: one warning, in the log and in /status."""
+    settings = {"DEMO_SPEED": SPEED, "DEMO_SEED": SEED}
+    with Daemon(tmp_path / "keel", settings=settings) as daemon:
+        daemon.until(lambda s: s["positions"] or s["closed_trades"], TRADE_LIMIT_S, "a fill")
+        assert not [one for one in daemon.status()["warnings"] if "was begun at" in one]
+        assert daemon.terminate() == 0, daemon.output()
+    for part in daemon.world.glob("keel.db*"):
+        part.unlink()
+    with Daemon(tmp_path / "keel", settings=settings) as again:
+        again.until(lambda s: s["phase"] == "running", START_LIMIT_S, "running")
+        [line] = [one for one in again.status()["warnings"] if "was begun at" in one]
+        assert again.terminate() == 0, again.output()
+    assert str(daemon.world / "backups") in line
+    assert [row["what"] for row in again.events() if row["event"] == "books_lost"] == [line]

@@ -48,6 +48,11 @@ class Backups:
         self._clock = clock
         self._kept = kept
 
+    @property
+    def folder(self) -> Path:
+        """Where they lie; it need not be there yet."""
+        return self._folder
+
     def newest(self) -> Backup | None:
         """The last finished one; blocking, one directory. None when there is none."""
         found = self._finished()

@@ -18,7 +18,7 @@ async def test_a_start_takes_up_what_a_person_wished_closed() -> None:
     cast(Any, made.hyperliquid).nonces = SimpleNamespace(keep=lambda *_: None)
     row = {"reason": "flatten", "by": "ada", "asked_at": int(clock.now())}
     cast(Any, made.store.journal).written.append(Changes(state={"leave:BTC": row}))
-    await _recover(made, await made.store.journal.recover())
+    await _recover(made, await made.store.journal.recover(), None)
     (wish,) = made.closing.standing()
     assert (wish.symbol, wish.reason, wish.by) == (BTC, ExitReason.FLATTEN, "ada")
     assert made.books.safety.shut(BTC) == "is being closed by hand"
