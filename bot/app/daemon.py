@@ -21,6 +21,7 @@ from bot.adapters.store import (
 from bot.adapters.venues.hyperliquid import connect
 from bot.app.address import refuse_unknown_host
 from bot.app.controls import DaemonControls
+from bot.app.followed import Followed
 from bot.app.heartbeat import Heartbeat
 from bot.app.incarnation import STATE as INCARNATION
 from bot.app.incarnation import refuse_another_life
@@ -195,6 +196,10 @@ class _Daemon:
             add(Service("clock", world.lockstep.run, critical=True))
         if world.exchange is not None:
             add(Service("exchange", world.exchange.run, critical=True))
+        else:
+            followed = Followed(world)
+            parts.hyperliquid.stream.on_up(followed.came_up)
+            add(Service("exchange_clock", followed.run, critical=True))
         add(Service("rows", parts.rows.run, critical=True))
         add(Service("traces", parts.store.traces.run, critical=False))
         add(Service("candles", parts.keeper.run, critical=False))

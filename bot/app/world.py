@@ -161,7 +161,7 @@ def _lockstep_pace(interval: Timeframe | None) -> Pace:
 async def _remote(settings: Settings, name: str, folder: Path) -> World:
     """A simulator that runs as its own process; its clock is followed."""
     url = str(settings.venue.hyperliquid_base_url)
-    said = await _ask_clock(url)
+    said = await ask_clock(url)
     if said.speed == "max":
         raise ConfigError(
             f"HYPERLIQUID_BASE_URL: the simulator at {url} runs at speed 'max', which cannot "
@@ -190,7 +190,8 @@ class _SaidClock(BaseModel):
     incarnation: Annotated[str, Field(min_length=1, max_length=64)]
 
 
-async def _ask_clock(url: str) -> _SaidClock:
+async def ask_clock(url: str) -> _SaidClock:
+    """What the simulator at `url` says of its clock. Raises ConfigError without such an answer."""
     try:
         async with (
             asyncio.timeout(ANSWER_LIMIT_S),
