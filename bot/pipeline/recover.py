@@ -72,7 +72,8 @@ def restore(
     # Channels are not in step (hyperliquid.md 9): an earlier fill may have come later, unwritten.
     # A first start does not ask for what the account did before Keel.
     orders = [order.created_at for order in recovered.open_orders]
-    since = recovered.last_fill_at or min(orders, default=now)
+    # Nor may the first fill ever be lost that a crash took along after its order was over.
+    since = recovered.last_fill_at or min([*orders, *books.entry_times], default=now)
     books.fills_from = Ms(max(0, since - FILL_OVERLAP_MS))
     # Before the first payment nothing says which hours are in: from the oldest trade known on.
     began = [position.opened_at for position in recovered.positions]

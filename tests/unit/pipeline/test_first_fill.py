@@ -1,0 +1,37 @@
+"""A start asks for every fill that no row tells of, also where none was ever written."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from bot.domain.types import OrderStatus
+from bot.pipeline.desk import _reservation
+from tests.unit.pipeline.given import BTC, entry, kit, plan, running
+from tests.unit.pipeline.test_recover import start_again
+
+
+async def test_the_first_fill_ever_is_asked_for_though_its_order_is_over() -> None:
+    """Lost by the stream, then a crash, then hours: no row of a fill says from when to ask."""
+    made = kit()
+    async with running(made):
+        made.venue.tells = False
+        cleared = entry()
+        intent = cleared.intent
+        made.books.reserve(intent.cloid, _reservation(intent), made.clock.now())
+        entering = asyncio.ensure_future(made.execution.enter(cleared, plan(cleared)))
+        await made.play(500)
+        entering.cancel()
+        await asyncio.gather(entering, return_exceptions=True)
+        order = made.books.orders[intent.cloid]
+        over = replace(order, status=OrderStatus.CANCELLED, filled=order.quantity / 2)
+        gone = [replace(o, status=OrderStatus.REJECTED) for o in made.books.open_orders()]
+        made.books.follow_up((over, *(o for o in gone if o.cloid != over.cloid)))
+        await made.play(500)
+    made.clock.advance(36_000_000)
+    again = await start_again(made)
+    assert again.books.positions == {}
+    async with running(again):
+        await again.finish(again.reconcile.step())
+        assert again.books.positions[BTC].signed == again.venue.positions[BTC][0]
+    assert not again.books.safety.blocked
