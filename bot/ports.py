@@ -187,13 +187,14 @@ class Seat(Protocol):
     @property
     def identity(self) -> str:
         """Everything but the messages that shapes an answer: endpoint, model, parameters, the
-        way the schema is asked for. A part of the key of stored answers; empty: never stored.
-        """
-        ...
+        way the schema is asked for. A part of the key of stored answers; empty: never stored."""
+
+    @property
+    def able(self) -> bool:
+        """Whether asking it now may bring an answer: no breaker of it is open."""
 
     def cost_of(self, question: Question) -> Decimal:
         """What one answer costs at most, in USD, by today's prices; asks nobody."""
-        ...
 
     async def ask(self, question: Question, tell: Told = untold) -> Opinion | Abstention:
         """Answer one question; every failure is an Abstention, never an exception.
@@ -204,7 +205,6 @@ class Seat(Protocol):
         An Opinion of a model is `bot.domain.evidence.hear` of its text. The caller goes on
         without the answer at its own deadline and may cancel it some time later.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ class FakeModel:
     gate: asyncio.Event | None = None
     error: Exception | None = None
     cost: Decimal = Decimal("0.01")
+    able: bool = True
     questions: list[Question] = field(default_factory=list)
     cancelled: int = 0
 

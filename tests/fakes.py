@@ -246,6 +246,7 @@ class FakeSeat:
     questions: list[Question] = field(default_factory=list)
     identity: str = ""
     cost: Decimal = ZERO
+    able: bool = True
 
     def cost_of(self, question: Question) -> Decimal:
         return self.cost

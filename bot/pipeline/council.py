@@ -135,6 +135,11 @@ class Council:
         """What each seat is now: endpoint, model, parameters, way of asking, as one hash."""
         return {seat.name: seat.identity for seat in self._seats}
 
+    @property
+    def able(self) -> int:
+        """How many seats may answer now: the others have no way of asking, or an open breaker."""
+        return sum(seat.able for seat in self._seats)
+
     def cost_of(self, question: Question) -> Decimal:
         """What asking everybody costs at most, in USD."""
         return sum((seat.cost_of(question) for seat in self._seats), ZERO)

@@ -12,7 +12,7 @@ from decimal import Decimal
 import numpy as np
 
 from bot.domain.approval import Candidate, approve
-from bot.domain.council import RULES_SEAT, convene, stands_in, weights_of
+from bot.domain.council import RULES_SEAT, convene, quorum, stands_in, weights_of
 from bot.domain.instrument import Instrument
 from bot.domain.portfolio import PortfolioView
 from bot.domain.proposal import NoProposal, Proposal, Rule, propose
@@ -162,15 +162,27 @@ def weigh(
     asking_usd: Decimal,
     barred: Barred,
     policies: Policies,
+    able: int | None,
 ) -> tuple[Check, ...]:
     """Whether a council is worth asking: what no answer can change, and the money of it.
 
-    `preview` is the size that the signal has without a council (`unasked`).
+    `preview` is the size that the signal has without a council (`unasked`). `able`: seats that
+    may answer; None in traces of before this was noted.
     """
     verdict = judge(thought, unasked(thought), preview, repeated, policies)
     settled = tuple(check for check in verdict.checks if check.code in SETTLED_BEFORE)
     price = Price(asking_usd, policies.sizing.taker_fee_frac)
-    return (*settled, *_bars(barred), worth_asking(thought.score, preview, price))
+    worth = worth_asking(thought.score, preview, price)
+    return (*settled, *_bars(barred), *_votes(able, policies), worth)
+
+
+def _votes(able: int | None, policies: Policies) -> tuple[Check, ...]:
+    """Whether those who can be asked could decide; with nobody the rules analyst stands in."""
+    if able is None:
+        return ()
+    needed, note = quorum(policies.seats), "seats that can be asked now; with none the rules speak"
+    possible = able == 0 or able >= needed
+    return (Check(CheckCode.QUORUM, possible, able, needed, "votes", note),)
 
 
 def _bars(barred: Barred) -> tuple[Check, ...]:

@@ -91,16 +91,18 @@ class Judgement:
         barred = Barred(snapshot.symbol in view.positions, view.state, view.breakers_open)
         instrument = self._instruments[snapshot.symbol]
         repeated, cost = self._repeated(thought), self._council.cost_of(question)
+        able = self._council.able
         wish = wish_of(thought, unasked(thought))
         policy = self._policies.sizing
         preview = size(wish, instrument, snapshot.market, view.capital, policy, trail.id)
-        checks = weigh(thought, preview, repeated, cost, barred, self._policies)
+        checks = weigh(thought, preview, repeated, cost, barred, self._policies, able)
         asked = {
             "capital": view.capital,
             "repeated": repeated,
             "instrument": instrument,
             "asking_usd": cost,
             "barred": barred,
+            "able": able,
         }
         trail.note("worth", {"asked": asked, "preview": preview, "checks": checks})
         return all(check.ok for check in checks)

@@ -206,7 +206,9 @@ def _weighed(record: TraceRecord, thought: Thought, policies: Policies) -> Mappi
     wish, market = wish_of(thought, unasked(thought)), thought.snapshot.market
     preview = size(wish, instrument, market, capital, policies.sizing, record.trace_id)
     barred = _revive(Barred, asked["barred"])
-    checks = weigh(thought, preview, asked["repeated"] is True, cost, barred, policies)
+    able, repeated = asked.get("able"), asked["repeated"] is True
+    votes = able if isinstance(able, int) else None
+    checks = weigh(thought, preview, repeated, cost, barred, policies, votes)
     return {"asked": asked, "preview": preview, "checks": checks}
 
 

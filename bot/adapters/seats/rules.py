@@ -17,6 +17,7 @@ class RulesSeat:
 
     name = RULES_SEAT
     identity = ""  # computed anew each time: nothing to keep
+    able = True
 
     def cost_of(self, question: Question) -> Decimal:
         return ZERO

@@ -323,6 +323,23 @@ async def test_nobody_is_asked_while_no_entry_could_be_made() -> None:
     assert not any(seat.questions for seat in seats)
 
 
+@pytest.mark.parametrize(("able", "asked"), [(0, True), (1, False), (2, True), (3, True)])
+async def test_nobody_is_paid_where_no_quorum_is_possible(able: int, asked: bool) -> None:
+    """One of three cannot decide; with none the rules analyst stands in, as ever."""
+    seats = three()
+    for seat in seats[able:]:
+        seat.able, seat.abstains = False, "breaker_open"
+    made = council(*seats)
+    await made.road.cycle([BTC])
+    assert [bool(seat.questions) for seat in seats] == [asked] * 3
+    if not asked:
+        assert made.ended() == [(Stage.SCORE, Reason.NOT_WORTH_ASKING)]
+        worth = made.records[0].body["worth"]
+        assert isinstance(worth, dict) and worth["asked"]["able"] == able
+        (failed,) = [check for check in worth["checks"] if not check.ok]
+        assert (failed.code, failed.value, failed.limit) == (CheckCode.QUORUM, able, 2)
+
+
 # --- lives ---------------------------------------------------------------------------------------
 
 

@@ -327,6 +327,18 @@ async def test_what_was_not_worth_asking_replays_too() -> None:
     assert (result.differs, result.sections[-1]) == (None, "worth")
 
 
+async def test_a_trace_of_before_the_seats_were_counted_replays_without() -> None:
+    """No number of seats that could be asked, and no check of it."""
+    made, given, rule = models(answer(), answer(), answer())
+    record = await lived(made)
+    worth = cast(Any, record.body["worth"])
+    del worth["asked"]["able"]
+    checks = [check for check in worth["checks"] if check["code"] != "quorum"]
+    old = replace(record, body={**record.body, "worth": {**worth, "checks": checks}})
+    result = replay(old, await again(made, old), given, [rule], [template()])
+    assert (len(checks), result.differs) == (len(worth["checks"]) - 1, None)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "named"),
     [

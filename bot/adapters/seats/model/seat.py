@@ -101,6 +101,11 @@ class ModelSeat:
         empty = Prompt("", "", ANSWER_SCHEMA, SCHEMA_NAME)
         return hash_of(self._options.base_url, body_of(self._options, self.format, empty))
 
+    @property
+    def able(self) -> bool:
+        """Not while no way of asking works, or its breaker waits; a probe that is due counts."""
+        return self.standing.askable and not self.breaker.view().retry_in_s
+
     def cost_of(self, question: Question) -> Decimal:
         """What one answer costs at most, USD; 0 where it cannot be asked."""
         return self.most_for(question.messages)

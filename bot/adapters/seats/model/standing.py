@@ -50,6 +50,16 @@ class Standing:
         """Whether the way of asking has been seen to be obeyed, or is trusted as built."""
         return self.reached and not self.wanted.is_set()
 
+    @property
+    def askable(self) -> bool:
+        """Whether there is a way to ask it, or a question would have it tried again."""
+        return self.format is not None or self._lasted
+
+    @property
+    def _lasted(self) -> bool:
+        silent_s = self._monotonic() - self._silent_at
+        return self.format is None and self.trials > 0 and silent_s >= SILENT_S
+
     def watch(self) -> None:
         """From now on somebody runs each trial that is wanted; the first one is, at once."""
         self.watched = True
@@ -84,7 +94,7 @@ class Standing:
 
     def wake(self) -> None:
         """Doubt a silence that has lasted: the endpoint may have been mended."""
-        if self.format is None and self.trials and self._monotonic() - self._silent_at >= SILENT_S:
+        if self._lasted:
             self.ways = self._declared
             self._passed_in_vain = False
             self.doubt("it has been silent for an hour")

@@ -325,12 +325,15 @@ async def test_the_breaker_opens_and_lets_one_probe_through() -> None:
     await table.ask("A-20261121T1200-1")
     said = await table.ask("B-20261121T1200-1")
     assert len(said.attempts) == 2, "with the breaker open there is no third try"
+    able = [table.seat.able]
     shut = await table.ask("C-20261121T1200-1")
     assert shut.kind == AbstentionKind.BREAKER_OPEN
     assert shut.attempts[0].cost == shut.attempts[0].reserved == 0
     assert len(table.line.asked) == 5
     table.line.replies = [GOOD]
     await table.clock.run_for(60_000)
+    able.append(table.seat.able)
+    assert able == [False, True], "a probe that is due counts: unasked it would never leave"
     assert isinstance(await table.ask("D-20261121T1200-1"), Opinion)
     assert table.seat.view().failures == 0
 

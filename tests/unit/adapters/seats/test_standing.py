@@ -111,8 +111,11 @@ async def test_one_that_is_of_no_use_in_any_way_falls_silent_for_an_hour() -> No
         asked = len(table.line.asked)
         await table.ask("T-b")
         assert len(table.line.asked) == asked
+        able = [table.seat.able]
         endpoint.obeys = (AnswerFormat.JSON_SCHEMA,)
         await table.clock.run_for(int(SILENT_S * 1000))
+        able.append(table.seat.able)
+        assert able == [False, True], "being asked is what has it tried again"
         assert kind_of(await table.ask("T-c")) == "opinion"
 
 
