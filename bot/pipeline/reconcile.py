@@ -38,7 +38,7 @@ from bot.pipeline.execute import Execution
 from bot.pipeline.facts import Facts
 from bot.pipeline.health import Health
 from bot.pipeline.leave import NO_ANSWER
-from bot.pipeline.recover import FILL_OVERLAP_MS, IN_DOUBT
+from bot.pipeline.recover import IN_DOUBT, fill_overlap
 from bot.ports import Clock, Venue
 
 log = structlog.get_logger(__name__)
@@ -245,7 +245,7 @@ class Reconcile:
         for fill in fills:
             books.filled(fill)
         newest = max((fill.at for fill in fills), default=books.fills_from)
-        books.fills_from = Ms(max(books.fills_from, newest - FILL_OVERLAP_MS))
+        books.fills_from = Ms(max(books.fills_from, newest - fill_overlap(books)))
         # Paid by the hour: the stream tells it, and one question after each hour makes sure.
         hour = (self._clock.now() - FUNDING_LATE_MS) // HOUR_MS
         if hour == self._funding_hour:

@@ -18,7 +18,7 @@ from bot.pipeline.books import Books
 from bot.pipeline.plans import plan_from_mapping
 from bot.ports import Recovered
 
-FILL_OVERLAP_MS = 60_000
+FILL_OVERLAP_MS = 60_000  # of machine time: so late may one channel be behind another
 ATTEMPTS_A_LIFE = 1_000  # more than any position needs between two starts
 IN_DOUBT = (OrderStatus.NEW, OrderStatus.SENT, OrderStatus.UNKNOWN)
 
@@ -74,13 +74,18 @@ def restore(
     orders = [order.created_at for order in recovered.open_orders]
     # Nor may the first fill ever be lost that a crash took along after its order was over.
     since = recovered.last_fill_at or min([*orders, *books.entry_times], default=now)
-    books.fills_from = Ms(max(0, since - FILL_OVERLAP_MS))
+    books.fills_from = Ms(max(0, since - fill_overlap(books)))
     # Before the first payment nothing says which hours are in: from the oldest trade known on.
     began = [position.opened_at for position in recovered.positions]
     began += [trade.opened_at for trade in recovered.recent_trades]
     books.funding_from = Ms(recovered.last_funding_at or min([since, *began]))
     books.closed_trades = recovered.closed_trades
     books.trades.extend(recovered.recent_trades)
+
+
+def fill_overlap(books: Books) -> int:
+    """Market ms before the newest known fill in which an older one may have come later."""
+    return int(FILL_OVERLAP_MS * books.safety.speed)
 
 
 def lives(recovered: Recovered) -> int:

@@ -67,7 +67,7 @@ class Safety:
         self._clock = clock
         self._facts = facts
         self._limits = limits
-        self._speed = speed
+        self.speed = speed
         self._time = TrustedTime.begin(clock.now(), clock.monotonic(), Ms(0))
         self._was_agreed = True  # in this life
         self._unwritten: list[BreakerEvent] = []
@@ -275,7 +275,7 @@ class Safety:
 
     def _now(self) -> Ms:
         before = self._time
-        self._time = before.look(self._clock.now(), self._clock.monotonic(), self._speed)
+        self._time = before.look(self._clock.now(), self._clock.monotonic(), self.speed)
         if self._time.doubted and not before.doubted:
             log.warning(
                 "clock_jumped",

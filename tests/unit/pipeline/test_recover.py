@@ -246,6 +246,10 @@ async def test_fills_are_asked_for_from_before_the_last_one() -> None:
         made.venue.positions[BTC] = (made.venue.positions[BTC][0] + Decimal("0.01"), Decimal(100))
     again = await start_again(made)
     assert again.books.fills_from == made.venue.fills[-1].at - FILL_OVERLAP_MS
+    again.books.safety.speed = 300.0  # a minute of the machine is five hours of the market
+    recovered = await again.journal.recover()
+    restore(again.books, recovered, again.clock.now(), again.clock.wall() + LIFE_MS)
+    assert again.books.fills_from == made.venue.fills[-1].at - 300 * FILL_OVERLAP_MS
     async with running(again):
         await again.finish(again.reconcile.step())
         assert again.books.positions[BTC].signed == again.venue.positions[BTC][0]
