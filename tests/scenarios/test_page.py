@@ -14,13 +14,14 @@ from tests.browser import browser, missing
 from tests.daemon import Daemon, free_port
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "a browser is here")
 
 SPEED = 600
 TRADE_LIMIT_S = 120.0  # machine time; most runs need ten to thirty seconds
 TOKEN = "a-token-for-this-test-only"
+OF_THE_DATABASE = ("/equity", "/candles", "/decisions", "/traces/funnel", "/trades/summary")
 
 
 class Eyes:
@@ -211,6 +212,31 @@ def test_silence_is_told_and_ends(chromium: Browser, tmp_path: Path) -> None:
         eyes.until("!document.body.classList.contains('stale')", 20.0)
         assert "Nothing heard" not in eyes.page.locator("#notices").inner_text()
         eyes.close()
+
+
+def test_an_old_answer_is_told_and_asked_for_again(chromium: Browser, keel: str) -> None:
+    """The database was away for one answer of each panel: the page says so, and stops saying so
+    by itself, without waiting for a new trade or decision."""
+    eyes = Eyes(chromium, "about:blank")
+    first: set[str] = set()
+
+    def older(route: Route) -> None:
+        path = route.request.url.split("?")[0]
+        if path in first:
+            route.continue_()
+            return
+        first.add(path)
+        old = {"stale": True, "stale_since_at": "2026-11-21T10:00:00Z", "stale_why": "away"}
+        route.fulfill(json=route.fetch().json() | old)
+
+    for path in OF_THE_DATABASE:
+        eyes.page.route(re.compile(re.escape(keel + path)), older)
+    eyes.page.goto(keel)
+    assert "does not answer" in eyes.see(".notice.warn")
+    eyes.until("!document.getElementById('notices').textContent.includes('not answer')", 30.0)
+    assert {f"{keel}{path}" for path in OF_THE_DATABASE} == first
+    assert eyes.complaints == []
+    eyes.close()
 
 
 def test_on_another_address_the_page_asks_for_the_token(chromium: Browser, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ async function load(wanted) {
     bars = found.bars;
     trades = found.trades;
     trouble = "";
-    key = wanted;
+    key = found.stale ? "old" : wanted; // an old answer is asked for again
     tabulate();
   } catch (error) {
     trouble = error.message;

@@ -26,7 +26,7 @@ export async function update(page) {
   asked = performance.now();
   try {
     const answer = await json(`/decisions?limit=${LIMIT}`);
-    version = page.versions?.decisions;
+    version = answer.stale ? null : page.versions?.decisions; // an old answer is asked for again
     found = answer.decisions;
     show();
   } catch (error) {

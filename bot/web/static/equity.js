@@ -11,6 +11,7 @@ const LENGTH = { week: 7 * DAY_MS, day: DAY_MS, hours: DAY_MS / 4 };
 const LIMIT = 600;
 const MOST = 1500; // points kept here before they are asked for anew
 const REFRESH_MS = 60000;
+const AGAIN_MS = 5000; // after an old answer
 const SPACE = { left: 4, right: 62, top: 12, bottom: 26 };
 
 let points = []; // [ms, equity, peak]
@@ -59,6 +60,7 @@ async function load() {
   const since = range === "all" ? "" : `&since=${new Date(now - LENGTH[range]).toISOString()}`;
   try {
     const found = await json(`/equity?limit=${LIMIT}${since}`);
+    if (found.stale) asked -= REFRESH_MS - AGAIN_MS;
     points = found.points.map(([ms, equity, peak]) => [ms, Number(equity), Number(peak)]);
     draw();
     tabulate();

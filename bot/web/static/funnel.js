@@ -15,7 +15,7 @@ export async function update(page) {
   asked = performance.now();
   try {
     const found = await json("/traces/funnel");
-    version = mark;
+    version = found.stale ? null : mark;
     show(found);
   } catch (error) {
     redraw(byId("funnel-body"), `error ${error.message}`, () => empty(`The funnel could not be read: ${error.message}.`));

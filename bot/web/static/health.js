@@ -71,8 +71,7 @@ function components(page) {
   );
 }
 
-/** Cost and what is reserved for calls that nobody answered: two rows, never one sum. */
-export /** Each dependency: how often it was asked, how often in vain, and how long it took. */
+/** Each dependency: how often it was asked, how often in vain, and how long it took. */
 function calls(page) {
   const place = byId("calls-body");
   const found = Object.entries(page.dependencies ?? {});
@@ -86,6 +85,7 @@ function calls(page) {
   redraw(place, JSON.stringify(rows), () => table("Calls of each dependency since the start", heads, rows));
 }
 
+/** Cost and what is reserved for calls that nobody answered: two rows, never one sum. */
 export function modelsToday(m) {
   return [
     ["Models today", `${money(m.cost_usd)} of ${money(m.budget_usd)}, ${plain(m.answers, 0)} answers, ${plain(m.abstentions, 0)} abstentions`],

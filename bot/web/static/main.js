@@ -111,7 +111,7 @@ function troubles(page) {
   }
   if (page.phase !== "running") return lines;
   const since = staleSince();
-  if (since) lines.push(["warn", `Trades, decisions, curves and candles may be from ${weekdayAndSeconds(since)} market time: the database cannot be asked now.`]);
+  if (since) lines.push(["warn", `Trades, decisions, curves and candles may be from ${weekdayAndSeconds(since)} market time: the database does not answer now.`]);
   for (const part of page.health?.components ?? []) {
     if (part.state !== "ok") lines.push([part.state === "failing" ? "bad" : "warn", `${component(part.name)}: ${part.detail || part.state}. Open positions are looked after; nothing new is opened on data that is too old.`]);
   }

@@ -8,8 +8,10 @@ import { clock, day, money, percent, plain, time, tone, weekdayAndSeconds } from
 const DAY_MS = 86400000;
 const SPACE = { left: 4, right: 48, top: 10, bottom: 26 };
 const HALF = 0.5;
+const LEAST_MS = 2000;
 
 let version = null;
+let asked = -Infinity;
 let busy = false;
 let points = []; // [ms, rate, low, high, trades]
 let span = 0;
@@ -26,11 +28,12 @@ export function start() {
 export async function update(page) {
   const rate = page.win_rate;
   setText(byId("rate-now"), rate === null || rate === undefined ? "" : `${percent(rate)} won, of ${plain(page.trades_counted, 0)}`);
-  if (page.versions?.trades === version || busy) return;
+  if (page.versions?.trades === version || busy || performance.now() - asked < LEAST_MS) return;
   busy = true;
+  asked = performance.now();
   try {
     const found = await json("/trades/summary");
-    version = page.versions?.trades;
+    version = found.stale ? null : page.versions?.trades; // an old answer is asked for again
     points = found.course.points;
     span = found.course.window;
     draw();
