@@ -32,9 +32,10 @@ class Heartbeat:
     def beat(self) -> None:
         """One row now."""
         books = self._parts.books
-        books.safety.equity(books.equity())
-        point = books.point()
-        self._parts.rows.behind(replace(books.safety.changes(), equity=(point,)))
+        if books.priced:
+            books.safety.equity(books.equity())
+        point = (books.point(),) if books.priced else ()
+        self._parts.rows.behind(replace(books.safety.changes(), equity=point))
 
     async def stop(self) -> None:
         """The last row, so that what is read later is what was left; then all rows are written."""

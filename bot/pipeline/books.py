@@ -113,6 +113,12 @@ class Books(OrderShelf):
         """Whether no order could do anything for what we hold: each would be refused."""
         return symbol in self.gone or symbol in self.dust
 
+    @property
+    def priced(self) -> bool:
+        """Whether a mark of everything held was told; without one equity is a guess."""
+        able = (symbol for symbol in self.positions if not self.beyond_orders(symbol))
+        return all(self._feed.market(symbol) is not None for symbol in able)
+
     def marks(self) -> dict[Symbol, Decimal]:
         """Mark prices of the open positions; the entry price where none came yet."""
         found: dict[Symbol, Decimal] = {}
@@ -248,13 +254,8 @@ class Books(OrderShelf):
     def write_off(self, position: Position, at: Ms) -> None:
         """Fold an end of a position that no fill of the venue's tells: at the mark, for no fee."""
         mark = self.marks()[position.symbol]
-        log.warning(
-            "position_written_off",
-            symbol=position.symbol,
-            trace_id=position.trace_id,
-            held=str(position.signed),
-            mark=str(mark),
-        )
+        held, trace_id = str(position.signed), position.trace_id
+        log.warning("position_written_off", trace_id=trace_id, held=held, mark=str(mark))
         self._facts.tell("position_written_off", at, symbol=position.symbol, mark=str(mark))
         self.filled(written_off(position, mark, at))
 
@@ -331,8 +332,7 @@ class Books(OrderShelf):
 
         Not at a start, before the account and every mark have been seen.
         """
-        seen = all(self._feed.market(symbol) is not None for symbol in self.positions)
-        return (self.point(),) if trade is not None and self.baseline_known and seen else ()
+        return (self.point(),) if trade and self.baseline_known and self.priced else ()
 
     def _reduces(self, fill: Fill) -> bool:
         """Whether somebody else's fill (a liquidation, a person) took from our position."""

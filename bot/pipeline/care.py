@@ -63,7 +63,8 @@ class Care:
         if now >= self._due:
             self._due = now + self._every_s
             symbols = tuple(self._books.positions)
-            self._books.safety.equity(self._books.equity())
+            if self._books.priced:
+                self._books.safety.equity(self._books.equity())
         for symbol in symbols:
             self.step(symbol)
 

@@ -327,9 +327,9 @@ class Desk:
     def _look(self, offer: Offer) -> Look | None:
         newest = offer.bar_close or offer.snapshot.as_of
         facts = self._health.facts(offer.symbol, newest)
-        if facts is None:
-            return None
         books = self._books
+        if facts is None or not books.priced:
+            return None  # size and gate go by equity
         others = {*books.positions, *(taken.symbol for taken in books.reservations.values())}
         alike = self._correlations.with_held(offer.symbol, others)
         view = account_view(books, facts.now, alike)

@@ -62,7 +62,8 @@ class Transfers:
     def _fold(self, moved: list[Transfer]) -> None:
         """Take all transfers of one moment: the venue books them in one block."""
         books, safety = self._books, self._books.safety
-        safety.equity(books.equity())  # what was won or lost before is so already
+        if books.priced:
+            safety.equity(books.equity())  # what was won or lost before is so already
         for transfer in moved:
             books.ledger = replace(books.ledger, baseline=books.ledger.baseline + transfer.usd)
             safety.moved(transfer.usd)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, cast
 
 import pytest
 
-from bot.domain.types import ExitReason, Leg, Ms
+from bot.domain.types import ExitReason, Leg, Ms, TradingState
 from bot.runtime.clock import ManualClock
 from tests.unit.pipeline.given import BTC, ETH, POLICIES, Kit, kit, running, stops
 
@@ -68,6 +69,26 @@ async def test_everything_held_is_looked_at_each_second_however_busy_one_symbol_
             await made.clock.run_for(10)
         assert seen.count(BTC) >= 290
         assert 3 <= seen.count(ETH) <= 4
+
+
+async def test_a_start_without_a_price_of_what_is_held_shows_the_breakers_no_equity() -> None:
+    """At its entry price a gain of 15 % would be gone: a drawdown that only a person resets."""
+    made = kit()
+    async with running(made, made.care.run()):
+        await made.enter()
+        made.books.ledger = replace(made.books.ledger, baseline=Decimal(100))
+        made.books.safety.begin(Decimal(100))
+        made.price(BTC, 200.0)
+        await made.clock.run_for(1_500)
+        known = made.books.safety.book
+        assert known.peak > 140
+        del made.feed.prices[BTC]  # as after a restart, until the stream has told it
+        await made.clock.run_for(1_500)
+        assert made.books.safety.book == known
+        assert made.books.safety.state is TradingState.ACTIVE
+        made.price(BTC, 200.0)
+        await made.clock.run_for(1_500)
+        assert made.books.safety.open_codes() == ()
 
 
 async def test_the_breakers_see_equity_each_second() -> None:

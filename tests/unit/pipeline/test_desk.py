@@ -260,6 +260,25 @@ async def test_a_signal_that_outlived_its_bar_is_not_followed() -> None:
     assert ended(made, one) == (Stage.SIZE, Reason.EXPIRED)
 
 
+async def test_nothing_is_opened_while_something_held_has_no_price() -> None:
+    """Size and gate go by equity, which is a guess until then; with the price it may."""
+    made = kit()
+    async with running(made):
+        await made.enter(symbol=ETH)
+        made.price(ETH, 100.0)
+        held = made.feed.prices.pop(ETH)
+        await made.clock.run_for(60_000)
+        one = await offer(made)
+        made.desk.offer(one)
+        await made.play(200)
+        assert ended(made, one) == (Stage.SIZE, Reason.STALE_DATA)
+        made.feed.prices[ETH] = held
+        again = await offer(made, cycle=2)
+        made.desk.offer(again)
+        await made.play(200)
+        assert ended(made, again)[1] is not Reason.STALE_DATA
+
+
 async def test_an_entry_without_a_price_is_dropped() -> None:
     """The desk looks again, and sees nothing."""
     made = kit()
