@@ -23,7 +23,7 @@ from bot.adapters.store.read_only import Soundness, look
 from bot.adapters.store.schema import REVISION
 from bot.adapters.venues.hyperliquid import demo_key, signing_backend
 from bot.adapters.venues.hyperliquid.signing import NonceSource, Signer
-from bot.app.running import EVERYWHERE, ask_page, place_named
+from bot.app.running import EVERYWHERE, HEALTH, ask_page, place_named
 from bot.app.world import world_name
 from bot.domain.errors import ConfigError, TransientError
 from bot.ports import Clock
@@ -188,9 +188,13 @@ def page(settings: Settings, owner: int | None) -> Line:
     tried = f"{host}:{port}"
     if port == 0:
         return Line("page", tried, Outcome.OK, "port 0: the daemon takes a free one")
-    answer = ask_page(settings, "/health")
+    refused = _bind(host, port)
+    if refused is None:
+        return Line("page", tried, Outcome.OK, "the port is free")
+    # An address of another machine is asked nothing: who answers there is not in our way.
+    answer = ask_page(settings, HEALTH) if refused.errno == errno.EADDRINUSE else None
     if answer is None:
-        return _bind(host, port, tried)
+        return _not_bound(refused, tried)
     if not answer.is_keel:
         remedy = "stop that program, or set HTTP_PORT; without it Keel trades without its page"
         return Line("page", tried, Outcome.FAIL, "another program listens there", remedy)
@@ -254,8 +258,8 @@ def _spool(folder: Path, sound: Soundness) -> Line:
     return Line("database", tried, Outcome.OK, "none")
 
 
-def _bind(host: str, port: int, tried: str) -> Line:
-    """Nobody answers; whether the address is ours to listen on."""
+def _bind(host: str, port: int) -> OSError | None:
+    """Why the address cannot be listened on; None when it can."""
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(
             host or EVERYWHERE[0], port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -264,13 +268,17 @@ def _bind(host: str, port: int, tried: str) -> Line:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(place)
     except OSError as error:
-        remedies = {
-            errno.EACCES: "ports below 1024 need rights: set HTTP_PORT",
-            errno.EADDRNOTAVAIL: "HTTP_HOST is no address of this machine",
-        }
-        remedy = remedies.get(error.errno or 0, "mend HTTP_HOST and HTTP_PORT")
-        return Line("page", tried, Outcome.FAIL, error.strerror or str(error), remedy)
-    return Line("page", tried, Outcome.OK, "the port is free")
+        return error
+    return None
+
+
+def _not_bound(error: OSError, tried: str) -> Line:
+    remedies = {
+        errno.EACCES: "ports below 1024 need rights: set HTTP_PORT",
+        errno.EADDRNOTAVAIL: "HTTP_HOST is no address of this machine",
+    }
+    remedy = remedies.get(error.errno or 0, "mend HTTP_HOST and HTTP_PORT")
+    return Line("page", tried, Outcome.FAIL, error.strerror or str(error), remedy)
 
 
 def _existing(folder: Path) -> Path:

@@ -25,6 +25,7 @@ from bot.web.access import TOKEN_FILE
 from config.settings import Settings
 
 ANSWER_S = 3.0
+HEALTH = "/health"
 EVERYWHERE = ("0.0.0.0", "::", "")  # listened on; asked locally
 
 
@@ -61,12 +62,15 @@ def owner_of(folder: Path) -> int | None:
 
 
 def ask_page(settings: Settings, path: str) -> Page | None:
-    """GET `path` of the page that the settings name; None when nobody listens there."""
+    """GET `path` of the page that the settings name; None when nobody listens there.
+
+    Who listens may be a stranger: what needs no token is asked without one.
+    """
     host, port = settings.web.http_host, settings.web.http_port
     place = "127.0.0.1" if host in EVERYWHERE else host
     try:
         with closing(HTTPConnection(place, port, timeout=ANSWER_S)) as line:
-            line.request("GET", path, headers=_authority(settings))
+            line.request("GET", path, headers={} if path == HEALTH else _authority(settings))
             answer = line.getresponse()
             body = json.loads(answer.read())
             return Page(answer.status, body if isinstance(body, dict) else {})
@@ -79,6 +83,9 @@ def ask_page(settings: Settings, path: str) -> Page | None:
 def ask_status(settings: Settings) -> Mapping[str, Any]:
     """/status of the daemon of this very world; empty when it does not run or answer."""
     if settings.web.http_port == 0 or owner_of(settings.general.data_dir) is None:
+        return {}
+    known = ask_page(settings, HEALTH)
+    if known is None or not known.is_keel:
         return {}
     page = ask_page(settings, "/status")
     if page is None or page.body.get("world") != world_name(settings):

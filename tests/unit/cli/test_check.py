@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import json
 import logging
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import structlog
@@ -232,12 +233,14 @@ def _asked(question: Any) -> list[Line]:
 
 @pytest.fixture
 def answering() -> Iterator[HTTPServer]:
-    """Somebody on the port; `said` is what it answers."""
+    """Somebody on the port; `said` is what it answers, `seen` what it was asked, and with what."""
 
     class Handler(BaseHTTPRequestHandler):
         said: bytes = b"hello"
+        seen: ClassVar[list[tuple[str, str | None]]] = []
 
         def do_GET(self) -> None:
+            self.seen.append((self.path, self.headers["Authorization"]))
             self.send_response(200)
             self.send_header("Content-Length", str(len(self.said)))
             self.end_headers()
@@ -286,12 +289,36 @@ def test_who_listens_on_the_port(tmp_path: Path, answering: HTTPServer) -> None:
     assert (ours.outcome, "the daemon answers" in ours.found) == (Outcome.OK, True)
 
 
+def test_a_stranger_on_the_port_gets_no_token(tmp_path: Path, answering: HTTPServer) -> None:
+    """`check` and `whynot` ask who listens before they show what opens every control."""
+    chosen = settings(flags(tmp_path, HTTP_PORT=str(answering.server_port), API_TOKEN="secret-1"))
+    with FolderLock(tmp_path):
+        probes.page(chosen, os.getpid())
+        assert ask_status(chosen) == {}
+    seen = answering.RequestHandlerClass.seen  # type: ignore[attr-defined]
+    assert [path for path, _ in seen] == ["/health", "/health"]
+    assert {authority for _, authority in seen} == {None}
+
+
+def test_an_address_of_another_machine_is_named_as_such(
+    tmp_path: Path, answering: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever answers there is not in our way, and is not asked."""
+    away = OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+    monkeypatch.setattr(probes, "_bind", lambda host, port: away)
+    line = probes.page(settings(flags(tmp_path, HTTP_PORT=str(answering.server_port))), None)
+    assert (line.outcome, line.found) == (Outcome.FAIL, away.strerror)
+    assert "no address of this machine" in line.remedy
+    assert answering.RequestHandlerClass.seen == []  # type: ignore[attr-defined]
+
+
 def test_the_status_of_another_world_is_not_ours(tmp_path: Path, answering: HTTPServer) -> None:
     """What is blocked there says nothing of here."""
     world = World(tmp_path)
     chosen = settings(flags(tmp_path, HTTP_PORT=str(answering.server_port)))
     for name, known in (("demo-elsewhere", False), (world.path.parent.name, True)):
-        body = json.dumps({"world": name, "blocked": {}}).encode()
+        keel = {"status": "ok", "mode": "demo", "version": "9.9"}
+        body = json.dumps(keel | {"world": name, "blocked": {}}).encode()
         answering.RequestHandlerClass.said = body  # type: ignore[attr-defined]
         with FolderLock(tmp_path):
             assert bool(ask_status(chosen)) is known
