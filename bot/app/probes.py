@@ -230,7 +230,10 @@ def _schema(place: str, sound: Soundness) -> Line:
     if sound.revision is None and sound.tables:
         remedy = "use another DATABASE_URL or DATA_DIR"
         return Line("database", tried, Outcome.FAIL, "it belongs to another program", remedy)
-    found = f"{sound.revision or 'empty'}; this code knows up to {REVISION}"
+    if not sound.tables:
+        found = "an empty database; the first start makes the tables"
+        return Line("database", tried, Outcome.OK, found)
+    found = f"{sound.revision}; this code knows up to {REVISION}"
     return Line("database", tried, Outcome.FAIL, found, "update Keel, or use another DATA_DIR")
 
 

@@ -25,6 +25,7 @@ from bot.adapters.store.server import (
     explain_server,
     one_connection,
     read_server_schema,
+    refuse_without_rights,
 )
 from bot.adapters.store.spool import FILE_NAME as SPOOL_NAME
 from bot.adapters.store.spool import REJECTED_NAME
@@ -103,6 +104,8 @@ async def look(
     """
     revision, tables = await _schema(place)
     checked, problem = True, ""  # a server looks after its own pages
+    if not tables and not place.is_file:
+        await refuse_without_rights(place)
     if place.is_file:
         with _raw(place.path) as db:
             checked, problem = _quick_check(db, monotonic, monotonic() + limit_s)

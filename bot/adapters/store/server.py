@@ -20,6 +20,7 @@ STATEMENT_LIMIT_S = 60.0  # spec 40, Database
 
 _TABLES = "select tablename from pg_tables where schemaname = current_schema()"
 _REVISION = "select version_num from alembic_version"
+_MAY_CREATE = "select coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)"
 
 
 def connect_args(
@@ -65,6 +66,20 @@ async def read_server_schema(place: Place, connect_limit_s: float) -> tuple[set[
         await engine.dispose()
 
 
+async def refuse_without_rights(place: Place) -> None:
+    """Raise ConfigError where the first start could not make its tables; changes nothing."""
+    engine = one_connection(place)
+    try:
+        async with engine.connect() as connection:
+            if (await connection.execute(text(_MAY_CREATE))).scalar():
+                return
+    except (DBAPIError, OSError) as error:
+        raise explain_server(place, error) from error
+    finally:
+        await engine.dispose()
+    raise _no_rights(place, "it may create no table")
+
+
 def sqlstate(error: BaseException) -> str:
     """The five characters of PostgreSQL; empty when it never answered."""
     return str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
@@ -90,10 +105,7 @@ def explain_server(place: Place, error: BaseException) -> ConfigError | Transien
                 f"createdb -O {user} {name}, or mend the name in DATABASE_URL"
             )
         case "42501":
-            return ConfigError(
-                f"database {place}: user {user} has not the rights ({_words(error)}); let it own "
-                f"the database: ALTER DATABASE {name} OWNER TO {user}"
-            )
+            return _no_rights(place, _words(error))
         case "53100":
             return TransientError(f"database {place}: the server's disk is full; free some space")
         case "53300":
@@ -109,6 +121,14 @@ def explain_server(place: Place, error: BaseException) -> ConfigError | Transien
             )
         case state:
             return TransientError(f"database {place}: {_words(error)} ({state})")
+
+
+def _no_rights(place: Place, words: str) -> ConfigError:
+    user, name = place.url.username, place.url.database
+    return ConfigError(
+        f"database {place}: user {user} has not the rights ({words}); let it own "
+        f"the database: ALTER DATABASE {name} OWNER TO {user}"
+    )
 
 
 def _words(error: BaseException) -> str:
