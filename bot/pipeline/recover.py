@@ -19,6 +19,7 @@ from bot.pipeline.plans import plan_from_mapping
 from bot.ports import Recovered
 
 FILL_OVERLAP_MS = 60_000  # of machine time: so late may one channel be behind another
+RECENT_FILLS = 500  # bot.ports.Recovered: with so many there may be older ones
 ATTEMPTS_A_LIFE = 1_000  # more than any position needs between two starts
 IN_DOUBT = (OrderStatus.NEW, OrderStatus.SENT, OrderStatus.UNKNOWN)
 
@@ -74,7 +75,7 @@ def restore(
     orders = [order.created_at for order in recovered.open_orders]
     # Nor may the first fill ever be lost that a crash took along after its order was over.
     since = recovered.last_fill_at or min([*orders, *books.entry_times], default=now)
-    books.fills_from = Ms(max(0, since - fill_overlap(books)))
+    books.fills_from = max(_remembered_from(recovered), Ms(since - fill_overlap(books)))
     # Before the first payment nothing says which hours are in: from the oldest trade known on.
     began = [position.opened_at for position in recovered.positions]
     began += [trade.opened_at for trade in recovered.recent_trades]
@@ -86,6 +87,13 @@ def restore(
 def fill_overlap(books: Books) -> int:
     """Market ms before the newest known fill in which an older one may have come later."""
     return int(FILL_OVERLAP_MS * books.safety.speed)
+
+
+def _remembered_from(recovered: Recovered) -> Ms:
+    """From when on every fill is known that was folded: an older one told again counts twice."""
+    if len(recovered.fills) >= RECENT_FILLS:
+        return Ms(recovered.fills[0].at + 1)
+    return Ms(0)
 
 
 def lives(recovered: Recovered) -> int:

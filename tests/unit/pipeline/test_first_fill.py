@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from bot.domain.types import OrderStatus
+from bot.domain.types import Ms, OrderStatus
 from bot.pipeline.desk import _reservation
-from tests.unit.pipeline.given import BTC, entry, kit, plan, running
-from tests.unit.pipeline.test_recover import start_again
+from bot.pipeline.recover import restore
+from tests.unit.pipeline.given import BTC, START, closing, entry, kit, plan, running
+from tests.unit.pipeline.test_recover import LIFE_MS, start_again
 
 
 async def test_the_first_fill_ever_is_asked_for_though_its_order_is_over() -> None:
@@ -35,3 +36,26 @@ async def test_the_first_fill_ever_is_asked_for_though_its_order_is_over() -> No
         await again.finish(again.reconcile.step())
         assert again.books.positions[BTC].signed == again.venue.positions[BTC][0]
     assert not again.books.safety.blocked
+
+
+async def test_no_fill_is_asked_for_that_a_start_no_longer_remembers() -> None:
+    """At a high speed the minute of the machine holds more fills than a start reads back."""
+    made = kit()
+    async with running(made):
+        await made.enter()
+        await made.finish(closing(made, BTC))
+    recovered = await made.journal.recover()
+    opened, closed = recovered.fills
+    found = [
+        replace(each, fill_id=1_000 + 2 * number + which, at=Ms(START + 60_000 * number))
+        for number in range(1, 251)
+        for which, each in enumerate((opened, closed))
+    ]
+    late = replace(recovered, fills=tuple(found), last_fill_at=found[-1].at)
+    again = kit(venue=made.venue, journal=made.journal, clock=made.clock)
+    again.books.safety.speed = 1_000.0
+    restore(again.books, late, again.clock.now(), again.clock.wall() + LIFE_MS)
+    async with running(again):
+        await again.finish(again.reconcile.step())
+    assert (again.books.fills_from, again.books.positions) == (Ms(found[0].at + 1), {})
+    assert again.books.ledger.fees == late.fees
