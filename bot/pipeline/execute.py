@@ -71,7 +71,7 @@ class Execution(Leaving):
         return Reason.EXECUTED
 
     async def _send_entry(self, cleared: Cleared, plan: Plan) -> Reason:
-        intent = cleared.intent
+        intent, began = cleared.intent, self._clock.now()
         orders = self._fresh(intent)
         try:
             await self._books.write_ahead(orders, plan)
@@ -84,7 +84,7 @@ class Execution(Leaving):
             await self._venue.set_leverage(intent.symbol, intent.leverage)
         except NO_ANSWER as error:
             return self._not_sent(intent, f"leverage not set: {error}")
-        if shut := self._books.safety.shut(intent.symbol):
+        if shut := self._books.safety.shut(intent.symbol) or self._slept(began):
             return self._kept_back(intent, shut)
         self._stamp(intent, life.sent)
         try:
@@ -113,6 +113,17 @@ class Execution(Leaving):
         log.error("entry_unknown", trace_id=intent.trace_id, cloid=intent.cloid, error=str(error))
         self.doubt.set()
         return Reason.UNKNOWN_OUTCOME
+
+    def _slept(self, began: Ms) -> str:
+        """Why a decision is of another time: the machine was suspended, or its clock was set.
+
+        Market time tells, as a suspended machine's own does not; an entry's life starts anew
+        when it is signed.
+        """
+        late_s = (self._clock.now() - began) / 1000 / self._books.safety.speed
+        if late_s * 1000 <= self.waits.entry_life_ms:
+            return ""
+        return f"{late_s:.0f} s passed on its way, allowed {self.waits.entry_life_ms / 1000:g}"
 
     def _kept_back(self, intent: Intent, why: str) -> Reason:
         """Entries were closed while the row was written: the last door before the venue."""

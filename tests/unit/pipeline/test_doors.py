@@ -66,6 +66,24 @@ async def test_execution_keeps_back_an_entry_that_was_cleared_before(
     assert made.books.reservations == {}
 
 
+@pytest.mark.parametrize(("speed", "late_s"), [(1.0, 9), (300.0, 2_700)])
+async def test_execution_keeps_back_an_entry_that_was_cleared_in_another_time(
+    speed: float, late_s: int
+) -> None:
+    """The machine slept while the row was written: the market is elsewhere, whatever our limit."""
+    made, cleared = kit(), entry()
+    made.books.safety.speed = speed
+    made.venue.gates["set_leverage"] = gate = asyncio.Event()
+    async with running(made):
+        sending = asyncio.ensure_future(made.execution.enter(cleared, plan(cleared)))
+        await made.play(100)
+        made.clock.advance(late_s * 1_000)
+        gate.set()
+        assert await made.finish(sending) is Reason.CLOSED_MEANWHILE
+    assert legs(made) == []
+    assert made.books.reservations == {}
+
+
 @pytest.mark.parametrize("close", [halted, reduce_only, broken])
 async def test_every_way_out_stays_open(close: Callable[[Kit], None]) -> None:
     """Exit, moved stop and repaired stop go through in every state and under every breaker."""
