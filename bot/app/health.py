@@ -103,7 +103,8 @@ class DaemonHealth:
         backlog = self._parts.store.traces.backlog()
         if self._parts.rows.away:
             waiting = self._parts.rows.backlog
-            return Component("database", HealthState.FAILING, f"away; {waiting} money rows wait")
+            rows = "1 money row waits" if waiting == 1 else f"{waiting} money rows wait"
+            return Component("database", HealthState.FAILING, f"away; {rows}")
         return Component("database", HealthState.OK, f"{backlog} traces queued")
 
     def _venue(self) -> Component:

@@ -14,7 +14,7 @@ import * as performance from "./performance.js";
 import * as positions from "./positions.js";
 import { follow } from "./stream.js";
 import * as trades from "./trades.js";
-import { breaker, component, said } from "./words.js";
+import { breaker, said, unwell } from "./words.js";
 
 const MODES = {
   demo: "Demo: invented market and money",
@@ -113,7 +113,7 @@ function troubles(page) {
   const since = staleSince();
   if (since) lines.push(["warn", `Trades, decisions, curves and candles may be from ${weekdayAndSeconds(since)} market time: the database does not answer now.`]);
   for (const part of page.health?.components ?? []) {
-    if (part.state !== "ok") lines.push([part.state === "failing" ? "bad" : "warn", `${component(part.name)}: ${part.detail || part.state}. Open positions are looked after; nothing new is opened on data that is too old.`]);
+    if (part.state !== "ok") lines.push([part.state === "failing" ? "bad" : "warn", unwell(part)]);
   }
   return lines;
 }

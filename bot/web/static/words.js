@@ -129,6 +129,20 @@ const COMPONENTS = {
 };
 export const component = (name) => COMPONENTS[name] ?? said(name);
 
+// What a part that is not well means for trading; a part without a sentence stops nothing.
+const MEANING = {
+  database: "Nothing new is opened until it is back; open positions are looked after.",
+  venue: "Nothing new is opened until it answers; stops stay at the venue.",
+  market_data: "Open positions are looked after; nothing new is opened on a price that is too old.",
+  scheduler: "No new signal is looked for until it goes on; open positions are looked after.",
+  services: "Open positions are looked after.",
+};
+
+export function unwell({ name, state, detail }) {
+  const told = `${component(name)}: ${detail || said(state)}.`;
+  return MEANING[name] ? `${told} ${MEANING[name]}` : told;
+}
+
 const DEPENDENCIES = {
   venue_questions: "Venue, questions",
   venue_actions: "Venue, orders",
