@@ -26,6 +26,7 @@ from bot.app.heartbeat import Heartbeat
 from bot.app.incarnation import STATE as INCARNATION
 from bot.app.incarnation import refuse_another_life
 from bot.app.keeping import BACKUP_FOLDER, Keeping, trading_config
+from bot.app.last_rows import write_behind
 from bot.app.lost_books import STATE as BOOKS_FROM
 from bot.app.lost_books import begun_at, find_lost
 from bot.app.models import open_models
@@ -335,12 +336,7 @@ class _Daemon:
 
     async def _write_behind(self) -> None:
         """Traces and candles, as far as time allows: the rest is spooled, or fetched again."""
-        try:
-            async with asyncio.timeout(BEHIND_LIMIT_S):
-                await self._parts.store.traces.flush()
-                await self._parts.keeper.flush()
-        except (TimeoutError, TransientError) as error:
-            log.warning("stopped_before_all_was_written", error=str(error) or "no time left")
+        await write_behind(self._parts.store.traces, self._parts.keeper, BEHIND_LIMIT_S)
 
     async def _rest_world(self) -> None:
         """Demo's own exchange stands still before the books are closed over what it did."""
