@@ -41,6 +41,9 @@ _NUMBER_AT_END = re.compile(r"(?:.*\.)?(?:\d+|0x[0-9a-f]*)\.?")  # an address go
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 
 
+_SPEEDS = f"a number above 0 and at most {MAX_SPEED:g}, or max"
+
+
 def _speed(value: object) -> Speed:
     text = str(value).strip().lower()
     if text == "max":
@@ -48,9 +51,9 @@ def _speed(value: object) -> Speed:
     try:
         speed = float(text)
     except ValueError:
-        raise ValueError("a number above 0, or max") from None
+        raise ValueError(_SPEEDS) from None
     if not 0 < speed <= MAX_SPEED:
-        raise ValueError(f"a number above 0 and at most {MAX_SPEED:g}, or max")
+        raise ValueError(_SPEEDS)
     return speed
 
 
@@ -200,7 +203,7 @@ class Demo(Section):
         60.0,
         "Market seconds in one real second; max is as fast as it goes.",
         "x",
-        allowed=f"a number above 0 and at most {MAX_SPEED:g}, or max",
+        allowed=_SPEEDS,
         shown="60, with a model in the council 1",
     )
     demo_candles: Annotated[tuple[Path, ...], BeforeValidator(_paths)] = setting(
@@ -263,7 +266,9 @@ class Signals(Section):
     min_volatility_24h_percent: float = setting(
         0.0, "Smallest 24 h range, (high - low) / low.", "fraction, 0.03 = 3 %", ge=0, le=1
     )
-    scan_interval_seconds: float = setting(300, "Time between two scans.", "s", ge=5, le=3600)
+    scan_interval_seconds: float = setting(
+        300, "Time between two scans. POLL_INTERVAL_SEC is its older name.", "s", ge=5, le=3600
+    )
     decision_timeframe: Frame = setting(
         Timeframe.M5, "Candles that decide.", allowed="one of " + " ".join(Timeframe)
     )

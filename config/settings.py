@@ -209,6 +209,7 @@ def _settle_mode(upper: list[Layer], found: list[str]) -> str:
     if asked is None:
         source = next(layer for layer in upper if "USE_PAPER_TRADING" in layer.values)
         source.values["MODE"] = implied
+        source.typed = {**source.typed, "MODE": f"USE_PAPER_TRADING={paper}, {source.where}"}
         return implied
     if str(asked).lower() != implied:
         found.append(

@@ -82,7 +82,8 @@ def test_demo_speed_is_a_number_or_max() -> None:
     assert settings({"DEMO_SPEED": "max"}).demo.demo_speed == "max"
     assert settings({"DEMO_SPEED": "2.5"}).demo.demo_speed == 2.5
     for wrong in ("fast", "0", "-1", "nan", "inf"):
-        assert "or max" in one_problem({"DEMO_SPEED": wrong})
+        line = one_problem({"DEMO_SPEED": wrong})
+        assert "allowed is a number above 0 and at most 100000, or max" in line
 
 
 # --- what is said of wrong input ----------------------------------------------------
@@ -200,8 +201,8 @@ def test_hyperliquids_secret_is_answered() -> None:
         ({"PROFILE": "scalpr"}, "did you mean scalper?"),
         ({"PROFILE": "../demo"}, "is not a profile"),
         ({"USE_PAPER_TRADING": "true", "MODE": "demo"}, "take one of the two out"),
-        ({"USE_PAPER_TRADING": "true"}, "MODE=paper"),
-        ({"USE_PAPER_TRADING": "false"}, "MODE=live"),
+        ({"USE_PAPER_TRADING": "true"}, "MODE=paper (USE_PAPER_TRADING=true, flag) is"),
+        ({"USE_PAPER_TRADING": "no"}, "MODE=live (USE_PAPER_TRADING=no, flag) is"),
         ({"INITIAL_CAPITAL": "NaN"}, "a number above 0"),
         ({"MAX_SPREAD_BPS": "inf"}, "a number"),
         ({"VENUE": "coinbase"}, "hyperliquid"),
