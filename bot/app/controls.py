@@ -6,11 +6,11 @@ Owns the audit of each call and the words of its answer; decides nothing that th
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections.abc import Mapping, Sequence
 
 import structlog
 
+from bot.app.coins import meant, near
 from bot.app.parts import Parts
 from bot.domain.answer import Answer, Denial, Denied
 from bot.domain.types import ExitReason, Symbol, TradingState
@@ -127,12 +127,10 @@ class DaemonControls:
         known = sorted({*self._parts.instruments, *self._parts.books.symbols()})
         if not known:
             return Declined(503, "not_ready", "the venue's coins are not known yet; try again")
-        by_letters = {name.lower(): name for name in reversed(known)}
-        found = symbol if symbol in known else by_letters.get(symbol.lower())
+        found = meant(symbol, known)
         if found is not None:
             return Symbol(found)
-        near = difflib.get_close_matches(symbol.upper(), known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = near(symbol, known)
         return Declined(404, "unknown_symbol", f"the venue has no such coin{hint}")
 
     # --- approval ----------------------------------------------------------------------------

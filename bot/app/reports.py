@@ -19,10 +19,11 @@ from bot.adapters.store import report_rows as rows
 from bot.adapters.store.place import Place
 from bot.adapters.store.read_only import look_at_spool, reading, ready_to_read, size_of
 from bot.adapters.store.report_rows import Asked as Window
+from bot.app.coins import meant, near
 from bot.app.running import ask_status, owner_of, place_named
 from bot.app.world import world_name
 from bot.domain.breakers import BreakerBook, book_from_mapping
-from bot.domain.errors import ConfigError
+from bot.domain.errors import ConfigError, Misasked
 from bot.domain.types import Ms
 from bot.ports import Clock
 from bot.research.reports.held import held
@@ -63,10 +64,14 @@ async def _trace_report(
 async def trace_report_of(
     place: Place, since: Ms, symbol: str | None, limit: int
 ) -> Mapping[str, object]:
-    """The report of one database from `since` on. Raises TransientError."""
-    asked = Window(since, symbol)
+    """The report of one database from `since` on.
+
+    Raises TransientError, and Misasked for a coin that nothing is recorded of.
+    """
     tally, trades = Tally(), TradeTally()
     async with reading(place) as db:
+        symbol = None if symbol is None else await _recorded_name(db, symbol)
+        asked = Window(since, symbol)
         stored = await rows.count_traces(db, asked)
         async for trace in rows.stream_traces(db, asked, limit):
             tally.add(trace)
@@ -97,7 +102,7 @@ class ReportView:
     ) -> Mapping[str, object]:
         """The report since a moment of market time; an answer is kept for 30 s of machine time.
 
-        Raises TransientError when the database cannot be read.
+        Raises TransientError when the database cannot be read, and Misasked.
         """
         asked = (int(since or 0), symbol, limit)
         async with self._one:
@@ -108,6 +113,17 @@ class ReportView:
                 fresh[asked] = (now, await asyncio.to_thread(asyncio.run, work))
             self._kept = fresh
         return fresh[asked][1]
+
+
+async def _recorded_name(db: AsyncConnection, said: str) -> str:
+    """The coin as it is recorded; where nothing is recorded at all, as it was said."""
+    known = await rows.symbols(db)
+    found = meant(said, known)
+    if found is None and known:
+        raise Misasked(
+            f"symbol {said[:20]!r}: nothing is recorded of such a coin{near(said, known)}"
+        )
+    return found or said
 
 
 def why_not_traded(settings: Settings, hours: float) -> Mapping[str, object]:
@@ -157,10 +173,13 @@ def database_of(settings: Settings) -> Place:
 def moment(text: str, now: Ms) -> Ms:
     """A moment of market time: "24h", "7d" and "30m" before `now`, or ISO 8601 (UTC).
 
-    Raises ConfigError.
+    Raises ConfigError, also for an empty span and for what lies after `now`; `now` of 0 is
+    a world without records, in which nothing lies after them.
     """
     span = _SPAN.fullmatch(text.strip())
     if span is not None:
+        if not float(span[1]):
+            raise ConfigError(f"--since {text[:40]!r} is an empty span; give one such as 24h")
         return Ms(max(0, now - round(float(span[1]) * _UNITS[span[2]])))
     try:
         at = datetime.fromisoformat(text.strip())
@@ -170,7 +189,14 @@ def moment(text: str, now: Ms) -> Ms:
             f"time such as 2026-11-21T08:00"
         ) from None
     aware = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return Ms(max(0, int(aware.timestamp() * 1000)))
+    moment_ms = Ms(max(0, int(aware.timestamp() * 1000)))
+    if now and moment_ms > now:
+        last = datetime.fromtimestamp(now / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        raise ConfigError(
+            f"--since {text[:40]!r} lies after the newest record ({last}, market time); "
+            f"give an earlier time"
+        )
+    return moment_ms
 
 
 async def _policies(db: AsyncConnection, mark: str) -> tuple[tuple[str, ...], int | None]:

@@ -26,6 +26,10 @@ class ConfigError(KeelError):
         self.problems = problems
 
 
+class Misasked(ConfigError):
+    """A question about the records names what is not in them; another one can be answered."""
+
+
 class AlreadyRunning(KeelError):
     """Another process holds the lock of this data folder or account."""
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from bot.domain.errors import TransientError
+from bot.domain.errors import Misasked, TransientError
 from bot.web.encode import Plain, encode, plain
 
 SAFE_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -74,6 +74,7 @@ def add_error_handlers(app: FastAPI) -> None:
     """Answer every error of routing, validation and the view in the envelope."""
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Misasked, _misasked)
     app.add_exception_handler(TransientError, _away)
     app.add_exception_handler(Exception, _broken)
 
@@ -88,6 +89,10 @@ async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     wrong = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
     return refusal(422, "invalid", "; ".join(wrong))
+
+
+async def _misasked(_: Request, error: Exception) -> Response:
+    return refusal(422, "invalid", str(error))
 
 
 async def _away(_: Request, error: Exception) -> Response:

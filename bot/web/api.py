@@ -13,6 +13,7 @@ from fastapi import FastAPI, Path, Query, Request, Security
 from fastapi.security import HTTPBearer
 from starlette.responses import Response
 
+from bot.domain.errors import Misasked
 from bot.domain.types import Ms, Symbol, Timeframe
 from bot.runtime.lean import missing
 from bot.web.access import Guard, WebOptions
@@ -150,6 +151,8 @@ def _add_traces(app: FastAPI, view: StatusView, kept: LastGood, access: list[Any
     ) -> Response:
         """Latency by stage, errors, strategies, the funnel with its top reasons, advice."""
         start = None if since is None else to_ms(since)
+        if start is not None and start > (view.now() or start):
+            raise Misasked("query.since: it lies after the newest record, in market time")
         key = ("report", kept.since(start), symbol)
         return Json(await kept.answer(key, view.report(start, symbol), wait_s=None))
 

@@ -128,6 +128,12 @@ async def last_moment(db: AsyncConnection) -> Ms:
     return Ms(newest)
 
 
+async def symbols(db: AsyncConnection) -> tuple[str, ...]:
+    """Every coin that a trace or a trade tells of."""
+    found = select(traces.c.symbol).union(select(trades.c.symbol))
+    return tuple(sorted((await db.execute(found)).scalars()))
+
+
 async def state(db: AsyncConnection) -> Mapping[str, Any]:
     """The rows of `bot_state`, read."""
     rows = await db.execute(select(bot_state.c.key, bot_state.c.value).order_by(bot_state.c.key))

@@ -77,16 +77,28 @@ def test_the_report_as_json(world: World, capsys: pytest.CaptureFixture[str]) ->
     assert [step["step"] for step in report["funnel"]][-1] == "won"
 
 
-def test_a_window_without_traces(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing is divided by nothing."""
-    assert run(world, "--symbol", "NOPE") == 0
+def test_a_world_without_traces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is divided by nothing, and no coin is wrong where none is recorded."""
+    assert run(World(tmp_path).write(), "--symbol", "NOPE") == 0
     assert "nothing was measured" in capsys.readouterr().out
+
+
+def test_a_coin_is_found_whatever_the_case_of_its_letters(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As SYMBOLS takes it."""
+    assert run(world, "--symbol", "btc", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["head"]["traces"] == 3
 
 
 @pytest.mark.parametrize(
     ("flags", "word"),
     [
         (["--since", "soon"], "--since"),
+        (["--since", "0h"], "is an empty span"),
+        (["--since", "2030-01-01"], "lies after the newest record (2026-09-21T"),
+        (["--symbol", "NOPE"], "nothing is recorded of such a coin"),
+        (["--symbol", "btcc"], "did you mean BTC?"),
         (["--limit", "0"], "--limit"),
         (["--limit", "many"], "--limit"),
         (["--seed", "77"], "there is no database"),

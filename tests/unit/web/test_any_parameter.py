@@ -113,3 +113,11 @@ def test_no_parameter_breaks_a_route(
         return
     body = json.loads(answer.text)
     assert body["ok"] is False and body["error"]["code"] and body["error"]["message"]
+
+
+def test_a_coin_that_is_not_recorded_is_422_and_names_the_near_one(ask: Ask) -> None:
+    """The report of no such coin would be empty, and look like one of a quiet market."""
+    answer = ask("/traces/report?symbol=BTCC")
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"].endswith("did you mean BTC?")
+    assert ask("/traces/report?symbol=btc").json()["head"]["traces"] == 1

@@ -111,10 +111,17 @@ async def test_one_trace_by_its_id(client: httpx.AsyncClient) -> None:
 
 async def test_the_report_is_no_trace_of_that_name(client: httpx.AsyncClient) -> None:
     """/traces/report is the report, with a beginning and a symbol."""
-    asked = {"since": "2026-01-01T00:00:00", "symbol": "BTC"}
+    asked = {"since": "2023-11-01T00:00:00", "symbol": "BTC"}
     answer = await client.get("/traces/report", params=asked)
     assert answer.json()["symbol"] == "BTC"
-    assert answer.json()["since"] == to_ms(datetime(2026, 1, 1, tzinfo=UTC))
+    assert answer.json()["since"] == to_ms(datetime(2023, 11, 1, tzinfo=UTC))
+
+
+async def test_a_report_of_what_is_to_come_is_422(client: httpx.AsyncClient) -> None:
+    """An empty report would look like a Keel that saw nothing."""
+    answer = await client.get("/traces/report", params={"since": "2030-01-01T00:00:00"})
+    assert answer.status_code == 422
+    assert "after the newest record" in answer.json()["error"]["message"]
 
 
 async def test_the_funnel_takes_a_beginning(client: httpx.AsyncClient, daemon: FakeDaemon) -> None:
