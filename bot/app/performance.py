@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bot.adapters.store import Earned
+from bot.domain.portfolio import to_micro_cents
 from bot.domain.statistics import wilson
 from bot.domain.types import ZERO, Trade
 
@@ -28,7 +29,7 @@ def figures_of(trades: Sequence[Trade], total: int) -> dict[str, object]:
         "win_rate": _rate(won, len(trades)),
         "win_rate_decided": _rate(won, won + lost),
         "ci95": _interval(won, won + lost),
-        "average_pnl_usd": net / len(trades) if trades else None,
+        "average_pnl_usd": to_micro_cents(net / len(trades)) if trades else None,
     }
 
 

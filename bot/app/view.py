@@ -300,7 +300,7 @@ class DaemonView(RecordedTraces):
             "equity_usd": books.equity(),
             "open_positions": len(books.positions),
             "trades_24h": len(recent),
-            "pnl_24h_usd": sum((trade.net_pnl for trade in recent), ZERO),
+            "pnl_24h_usd": to_micro_cents(sum((trade.net_pnl for trade in recent), ZERO)),
             "cycles": self._parts.road.cycles,
             "trading_active": self._parts.books.safety.state is TradingState.ACTIVE,
             **breaker_metrics(books.safety),

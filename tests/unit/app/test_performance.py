@@ -28,6 +28,8 @@ def test_rates_are_fractions_and_have_an_interval() -> None:
     assert (found["win_rate"], found["win_rate_decided"]) == (0.5, 0.5714)
     assert found["ci95"] == [0.2505, 0.8418]
     assert found["average_pnl_usd"] == Decimal("1.5")
+    thirds = figures_of([trade(n, net) for n, net in enumerate(("1", "0", "0"))], 3)
+    assert thirds["average_pnl_usd"] == Decimal("0.33333333")
     assert figures_of([], 0)["win_rate"] is figures_of([], 0)["ci95"] is None
 
 
