@@ -46,6 +46,7 @@ class Health:
         self.skew_ms: int | None = None
         self.in_step = True  # the books were compared with the venue not long ago
         self.measured_at: float | None = None  # machine time of the last answer
+        self.clock_known = True  # the venue told its time not long ago
         self._venue_wall: int | None = None  # signing time at the venue, of the last answer
 
     def facts(self, symbol: Symbol, last_close: Ms) -> RiskFacts | None:
@@ -64,6 +65,7 @@ class Health:
             clock_skew_ms=self.skew_ms,
             trace_backlog=self._backlog(),
             volatility_x=self._volatility(symbol),
+            clock_known=self.clock_known,
         )
 
     async def measure(self) -> None:
@@ -81,6 +83,14 @@ class Health:
         stepped = abs(self._clock.wall() - wall - lasted_ms) > STEP_MS
         # Before half the round trip, so at most what the venue's clock said.
         self._venue_wall = None if stepped else wall + self.skew_ms
+
+    def judge_clock(self, late_s: float) -> None:
+        """Say whether the last measure still counts: at most `late_s` machine seconds old."""
+        at, now = self.measured_at, self._clock.monotonic()
+        known = self._speed is None or (at is not None and now - at <= late_s)
+        if self.clock_known and not known:
+            log.error("clock_not_known", action="no entries until the venue tells its time")
+        self.clock_known = known
 
     @property
     def venue_ahead_ms(self) -> int:

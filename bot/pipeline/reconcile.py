@@ -56,6 +56,7 @@ class Cadence:
 
     every_s: float = 30.0
     doubt_s: float = 1.0
+    clock_s: float = 5.0  # while the venue's clock is not known
     naked_s: float = 10.0
     late_s: float = 120.0  # without a comparison: the books are no ground to open anything on
 
@@ -166,11 +167,12 @@ class Reconcile:
             wait_s = self._next_look() if done else self._cadence.doubt_s
 
     def _next_look(self) -> float:
-        """Machine seconds: sooner than usual when an order in doubt can be settled by then."""
-        soonest = self._cadence.every_s
+        """Machine seconds: sooner when an order in doubt can be settled, or a clock be known."""
+        cadence = self._cadence
+        soonest = cadence.every_s if self._health.clock_known else cadence.clock_s
         for order in self._books.open_orders():
             if order.status in IN_DOUBT and order.expires_at is not None:
-                soonest = min(soonest, self._absence.left_s(order) + self._cadence.doubt_s)
+                soonest = min(soonest, self._absence.left_s(order) + cadence.doubt_s)
         return soonest
 
     def stood_still(self, seconds: float) -> None:
@@ -208,6 +210,7 @@ class Reconcile:
             # Its parts are not in step: what it says of positions is of before that fill.
             return self._failed(f"the account is of {account.at}, a fill of later is known")
         await self._health.measure()
+        self._health.judge_clock(self._cadence.late_s)
         self.account = account
         resting = {order.venue_id: order for order in account.orders}
         for told in account.orders:
@@ -230,6 +233,8 @@ class Reconcile:
     def _failed(self, why: str) -> bool:
         """Nothing is concluded; where it goes on for long, nothing is opened either."""
         log.warning("not_reconciled", error=why)
+        if self.last_at is not None:
+            self._health.judge_clock(self._cadence.late_s)
         at = self.last_at
         if at is not None and self._clock.monotonic() - at > self._cadence.late_s:
             if self._health.in_step:

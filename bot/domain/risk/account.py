@@ -153,6 +153,9 @@ def venue_healthy(case: Case) -> Check:
 
 def clock_skew(case: Case) -> Check:
     skew, limit = case.facts.clock_skew_ms, case.limits.max_clock_skew_ms
+    if not case.facts.clock_known:
+        note = "the venue has not told its time for too long"
+        return Check(CheckCode.CLOCK_SKEW, False, None, float(limit), "ms", note)
     if skew is None:
         return Check(CheckCode.CLOCK_SKEW, True, None, float(limit), "ms", "one clock for both")
     return Check(CheckCode.CLOCK_SKEW, abs(skew) <= limit, float(skew), float(limit), "ms")

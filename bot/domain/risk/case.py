@@ -47,7 +47,7 @@ class RiskFacts:
     """What the world says at the moment of clearing.
 
     `bar_age_ms` counts from the close of the newest bar. `clock_skew_ms` None: not checked,
-    which is right in lockstep only.
+    which is right in lockstep only; `clock_known` False: checked, and no answer for too long.
     """
 
     now: Ms
@@ -59,6 +59,7 @@ class RiskFacts:
     clock_skew_ms: int | None
     trace_backlog: int = 0
     volatility_x: float | None = None  # of this symbol; None while there are too few bars
+    clock_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)

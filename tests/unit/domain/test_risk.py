@@ -180,6 +180,8 @@ BAD: list[tuple[CheckCode, Callable[[Case], Case]]] = [
     (CheckCode.DATA_FRESH, on_facts(bar_age_ms=120_001)),
     (CheckCode.VENUE_HEALTHY, on_facts(venue_healthy=False)),
     (CheckCode.CLOCK_SKEW, on_facts(clock_skew_ms=-1_001)),
+    (CheckCode.CLOCK_SKEW, on_facts(clock_skew_ms=None, clock_known=False)),
+    (CheckCode.CLOCK_SKEW, on_facts(clock_skew_ms=0, clock_known=False)),
     (CheckCode.TRACE_BACKLOG, on_facts(trace_backlog=10_001)),
 ]
 
