@@ -25,6 +25,7 @@ from bot.domain.types import (
     TradingState,
 )
 
+HOUR_MS = 3_600_000
 NOT_THE_VENUES = 0  # number of a fill, and of its order, that we made ourselves
 TRADES_BEFORE_COMPOUNDING = 20  # spec 10, "Risk gate"
 
@@ -161,12 +162,18 @@ def payer(
     """Who paid: the position that was open then, else the trade that ended meanwhile.
 
     The venue promises no order between a payment and the fill that closes the position.
-    `closed`: newest first. A payment of nobody's time goes to the open position.
+    `closed`: newest first. A payment of nobody's time goes to the open position. It is told
+    some moments after the hour that it is for: a trade may have ended in between.
     """
+    hour = funding.at - funding.at % HOUR_MS
     if position is not None and position.opened_at <= funding.at:
         return position
     for trade in closed:
-        if trade.symbol == funding.symbol and trade.opened_at <= funding.at <= trade.closed_at:
+        if (
+            trade.symbol == funding.symbol
+            and trade.opened_at <= funding.at
+            and hour <= trade.closed_at
+        ):
             return trade
     return position
 

@@ -271,9 +271,9 @@ class Books(OrderShelf):
         return payer(funding, self.positions.get(funding.symbol), self.trades) is not None
 
     def funded(self, funding: Funding) -> bool:
-        """Fold one funding payment, once."""
+        """Fold one funding payment, once; False too when nobody of ours owes it."""
         key = (funding.symbol, funding.at)
-        if key in self.funding_keys:
+        if key in self.funding_keys or not self.owes(funding):
             return False
         self.funding_keys.add(key)
         self.last_funding_at = max(self.last_funding_at, funding.at)

@@ -38,6 +38,7 @@ from bot.pipeline.execute import Execution
 from bot.pipeline.facts import Facts
 from bot.pipeline.health import Health
 from bot.pipeline.leave import NO_ANSWER
+from bot.pipeline.payments import Payments
 from bot.pipeline.recover import IN_DOUBT, fill_overlap
 from bot.ports import Clock, Venue
 
@@ -86,6 +87,7 @@ class Reconcile:
         self._cadence = cadence
         self.comparison = Comparison(books, desk, clock, facts)
         self._absence = Absence(clock, health, books, execution.waits.entry_life_ms)
+        self._payments = Payments(books, clock)
         self.naked: dict[Symbol, float] = {}  # since when, machine s
         self._funding_hour: int | None = None  # asked for up to it; None: to be asked
         self._stood_still_at: float | None = None  # monotonic s
@@ -255,10 +257,8 @@ class Reconcile:
         hour = (self._clock.now() - FUNDING_LATE_MS) // HOUR_MS
         if hour == self._funding_hour:
             return
-        for funding in await self._venue.funding_since(books.funding_from):
-            books.funded(funding)
-            books.funding_from = max(books.funding_from, funding.at)
-        self._funding_hour = hour
+        told = await self._venue.funding_since(books.funding_from)
+        self._funding_hour = hour if self._payments.fold(told) else None
 
     async def _settle_absent(self, resting: dict[int, VenueOrder], began: float) -> None:
         """Ask for each order that we think lives and the venue does not show."""

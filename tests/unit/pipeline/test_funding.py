@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from bot.domain.types import ZERO, Funding
+from bot.domain.types import ZERO, ExitReason, Funding, Ms
 from tests.unit.pipeline.given import BTC, ETH, running
 from tests.unit.pipeline.given import kit as a_kit
 
@@ -37,3 +37,36 @@ async def test_a_payment_of_what_is_held_is_booked_at_once() -> None:
         await made.play(1)
         assert made.books.positions[BTC].funding == Decimal("-0.5")
         assert not made.execution.doubt.is_set()
+
+
+async def test_a_payment_of_a_strangers_position_moves_no_equity() -> None:
+    """Told by the stream or asked for, it is in no ledger; what comes after it is asked for."""
+    made = a_kit()
+    async with running(made):
+        await made.enter()
+        at = made.clock.now()
+        foreign = Funding(ETH, Decimal(-60), ZERO, ZERO, at)
+        made.venue.fundings = [foreign]
+        made.venue.tell(foreign)
+        await made.finish(made.reconcile.step())
+        assert made.books.funding_from < at, "its fill may be told yet"
+        await made.play(61_000)
+        await made.finish(made.reconcile.step())
+        assert not made.books.funded(foreign)
+        assert made.books.ledger.funding == ZERO
+        assert made.books.funding_from == at
+        made.reconcile._funding_hour = None
+        made.venue.fundings.append(Funding(BTC, Decimal(-1), ZERO, ZERO, made.clock.now()))
+        await made.finish(made.reconcile.step())
+        assert made.books.ledger.funding == Decimal(-1)
+
+
+async def test_a_payment_told_after_its_trade_ended_is_the_trades() -> None:
+    """It is for the hour, and told some moments after it."""
+    made = a_kit()
+    async with running(made):
+        await made.enter()
+        await made.finish(made.execution.leave(BTC, ExitReason.MANUAL))
+        (trade,) = made.books.trades
+        assert made.books.funded(Funding(BTC, Decimal(-1), ZERO, ZERO, Ms(trade.closed_at + 900)))
+        assert made.books.trades[0].funding == Decimal(-1)

@@ -260,6 +260,7 @@ async def test_funding_is_counted_once_across_a_restart() -> None:
     made = kit()
     async with running(made):
         await made.enter()
+        await made.enter(symbol=ETH)
         paid = [
             Funding(symbol, Decimal("-0.5"), ZERO, ZERO, made.clock.now()) for symbol in (BTC, ETH)
         ]
