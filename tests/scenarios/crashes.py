@@ -33,7 +33,8 @@ LIFE_LIMIT_S = 120.0
 NAKED_LIMIT_S = 10.0  # of market time, which in lockstep is machine time, while a life runs
 WHOLE_LIFE = 20_000  # steps of the loop: start-up, recovery, and about 40 minutes of the market
 LAST_LIFE = 20_000
-SHORT_LIFE = 3_000  # long enough to ask for what the one before was not told
+SHORT_LIFE = 10_000  # long enough to ask for what the one before was not told
+SHORT_LIVES = 3  # each may end in the moment of a fill; what is lost stays lost in all of them
 NEAR_MONEY = 60  # steps after a row, an order or an answer: where a crash hurts most
 NEAR_STOP = 20  # steps after a missing stop was found out: it is on its way, or not yet
 LOOK_S = 0.02
@@ -104,8 +105,9 @@ def chain(folder: Path, seed: int, planned: Sequence[Cut]) -> Chain:
             break
         happened += not cut.graceful
         holding += bool(_positions(folder)) and not cut.graceful
-    if not problems and _unequal(folder):  # a fill in the very moment of the stop
-        _life(folder, seed, Cut(SHORT_LIFE, graceful=True), len(planned) + 1)
+    for more in range(SHORT_LIVES):
+        if not problems and _unequal(folder):  # a fill in the very moment of the stop
+            _life(folder, seed, Cut(SHORT_LIFE, graceful=True), len(planned) + 1 + more)
     problems += _judged(folder)
     ledger = _ledger(folder)
     orders = venue_orders(ledger) if ledger else []
