@@ -33,8 +33,6 @@ LIFE_LIMIT_S = 120.0
 NAKED_LIMIT_S = 10.0  # of market time, which in lockstep is machine time, while a life runs
 WHOLE_LIFE = 20_000  # steps of the loop: start-up, recovery, and about 40 minutes of the market
 LAST_LIFE = 20_000
-SHORT_LIFE = 10_000  # long enough to ask for what the one before was not told
-SHORT_LIVES = 3  # each may end in the moment of a fill; what is lost stays lost in all of them
 NEAR_MONEY = 60  # steps after a row, an order or an answer: where a crash hurts most
 NEAR_STOP = 20  # steps after a missing stop was found out: it is on its way, or not yet
 LOOK_S = 0.02
@@ -52,6 +50,7 @@ class Cut:
     steps: int
     rows: int = 0
     bare: bool = False
+    compared: bool = False  # once books and venue were compared: all is asked for then
     graceful: bool = False  # SIGTERM to itself instead of a crash
     patience: int = WHOLE_LIFE  # steps after which a life is cut off in which neither came
 
@@ -105,9 +104,8 @@ def chain(folder: Path, seed: int, planned: Sequence[Cut]) -> Chain:
             break
         happened += not cut.graceful
         holding += bool(_positions(folder)) and not cut.graceful
-    for more in range(SHORT_LIVES):
-        if not problems and _unequal(folder):  # a fill in the very moment of the stop
-            _life(folder, seed, Cut(SHORT_LIFE, graceful=True), len(planned) + 1 + more)
+    if not problems and _unequal(folder):  # a fill in the very moment of the stop
+        _life(folder, seed, Cut(0, compared=True, graceful=True), len(planned) + 1)
     problems += _judged(folder)
     ledger = _ledger(folder)
     orders = venue_orders(ledger) if ledger else []
@@ -173,12 +171,14 @@ def _arm(cut: Cut) -> None:
     """Count the steps of the loop; at the cut the process ends, or asks itself to."""
     from bot.adapters.store import journal
     from bot.pipeline.execute import Execution
+    from bot.pipeline.reconcile import Reconcile
 
     written = 0
-    waits = cut.rows or cut.bare
+    waits = cut.rows or cut.bare or cut.compared
     left = cut.patience if waits else cut.steps
     record = journal.SqlJournal.record
     defend = Execution.defend
+    start = Reconcile.start
     step = asyncio.events.Handle._run  # every callback and every step of a task goes through it
 
     async def counted(self: journal.SqlJournal, *args: object) -> None:
@@ -194,6 +194,12 @@ def _arm(cut: Cut) -> None:
             left = min(left, cut.steps)
         await defend(self, symbol)
 
+    async def compared(self: Reconcile) -> None:
+        nonlocal left
+        await start(self)
+        if cut.compared:
+            left = cut.steps
+
     def stepped(self: asyncio.Handle) -> None:
         nonlocal left
         if left == 0:
@@ -205,6 +211,7 @@ def _arm(cut: Cut) -> None:
 
     journal.SqlJournal.record = counted  # type: ignore[method-assign,assignment]
     Execution.defend = defended  # type: ignore[method-assign]
+    Reconcile.start = compared  # type: ignore[method-assign]
     asyncio.events.Handle._run = stepped  # type: ignore[method-assign]
 
 

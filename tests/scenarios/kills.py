@@ -39,7 +39,6 @@ LOOK_S = 0.1
 END = 2**53  # of time: after the last life nothing is judged
 MINUTE_MS = 60_000
 TRACES_A_BAR = 40  # each look at a bar takes a number
-BARS_BACK = 60  # of a minute: a signal's life, and 8 s of the machine on its way at speed 300
 ATTEMPTS = 4
 
 # Trades much and holds briefly, so that a kill meets orders and not silence.
@@ -254,8 +253,7 @@ def one_order_an_intent(orders: list[dict[str, Any]]) -> None:
 def _decision_of(order: dict[str, Any]) -> tuple[str, str, int]:
     """(coin, bar close, attempt) of an entry, found again from its client id alone."""
     newest = order["at"] - order["at"] % MINUTE_MS + MINUTE_MS
-    tried = product(range(BARS_BACK), range(1, TRACES_A_BAR), range(ATTEMPTS))
-    for back, number, attempt in tried:
+    for back, number, attempt in product(range(20), range(1, TRACES_A_BAR), range(ATTEMPTS)):
         close = datetime.fromtimestamp((newest - back * MINUTE_MS) / 1000, UTC)
         bar = f"{close:%Y%m%dT%H%M}"
         trace = TraceId(f"{order['coin']}-{bar}-{number}")
