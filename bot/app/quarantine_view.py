@@ -41,7 +41,7 @@ def reconciliation_of(parts: Parts) -> Mapping[str, object]:
         "foreign_positions": sorted(s for s, standing in blocks.items() if _foreign(standing)),
         "gone": sorted(books.gone),
         "dust": sorted(books.dust),
-        "without_stop": sorted(reconcile.naked),
+        "without_stop": sorted(reconcile.prover.naked),
     }
 
 

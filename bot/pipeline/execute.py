@@ -160,7 +160,12 @@ class Execution(Leaving):
         Whether a stop was seen resting that covers what was answered.
         """
         books, symbol = self._books, plan.symbol
-        if await books.pulse.until(lambda: symbol in books.positions, self.waits.fill_seen_s):
+
+        def told() -> bool:
+            """A stop that fires at once takes the position away before anybody looks."""
+            return symbol in books.positions or life.counted(books.orders[plan.entry_cloid])
+
+        if await books.pulse.until(told, self.waits.fill_seen_s):
             return False
         answered = _position(plan, books.orders[plan.entry_cloid], self._clock.now())
         covered = await self._cover(answered, plan.stop, plan.target)

@@ -1,6 +1,6 @@
 """Making the books agree with the venue: at start, after each gap, on doubt, every 30 s.
 
-Owns the comparison and the stop proof; repairs through the desk, or closes the symbol to
+Owns the comparison; repairs through the desk, or closes the symbol to
 entries and says so. A question that fails is no answer: nothing is concluded from it.
 """
 
@@ -12,11 +12,9 @@ import structlog
 
 from bot.domain import orders as life
 from bot.domain.errors import InvariantBroken
-from bot.domain.protection import protected
 from bot.domain.types import (
     Account,
     Cloid,
-    ExitReason,
     Fill,
     Funding,
     Leg,
@@ -40,6 +38,7 @@ from bot.pipeline.health import Health
 from bot.pipeline.leave import NO_ANSWER
 from bot.pipeline.payments import Payments
 from bot.pipeline.recover import IN_DOUBT, fill_overlap
+from bot.pipeline.stop_proof import Prover
 from bot.ports import Clock, Venue
 
 log = structlog.get_logger(__name__)
@@ -88,7 +87,7 @@ class Reconcile:
         self.comparison = Comparison(books, desk, clock, facts)
         self._absence = Absence(clock, health, books, execution.waits.entry_life_ms)
         self._payments = Payments(books, clock)
-        self.naked: dict[Symbol, float] = {}  # since when, machine s
+        self.prover = Prover(books, desk, execution, clock, cadence.naked_s)
         self._funding_hour: int | None = None  # asked for up to it; None: to be asked
         self._stood_still_at: float | None = None  # monotonic s
         self.last_at: float | None = None  # monotonic s of the last complete comparison
@@ -202,6 +201,7 @@ class Reconcile:
         standing, began = self._books.safety.blocks.all(), self._clock.monotonic()
         try:
             await self._fetch()
+            busy = self.prover.worked_on()
             account = await self._venue.account()
         except NO_ANSWER as error:
             return self._failed(str(error))
@@ -224,7 +224,7 @@ class Reconcile:
         if self.comparison.positions(account, standing):
             self._execution.doubt.set()
         self.comparison.balance(account)
-        self._prove_stops(account)
+        self.prover.prove(account, busy)
         await self._keep_apart(account)
         await self._cancel_strays(account)
         self.last_at = self._clock.monotonic()
@@ -336,29 +336,6 @@ class Reconcile:
             log.warning("cancel_failed", cloid=cloid, error=str(error))
             self._execution.doubt.set()
 
-    # --- the stop proof -------------------------------------------------------------------
-
-    def _prove_stops(self, account: Account) -> None:
-        """Every position of ours has a resting stop at the venue, or gets one, or is closed."""
-        for symbol, position in self._books.positions.items():
-            if self._books.beyond_orders(symbol):
-                continue
-            there = account.positions.get(symbol)
-            liquidation = there.liquidation_price if there is not None else None
-            orders = [
-                order
-                for order in account.orders
-                if order.symbol == symbol
-                and not self._books.of_another(order.cloid, position.trace_id)
-            ]
-            proof = protected(position, orders, liquidation)
-            if proof.ok:
-                self.naked.pop(symbol, None)
-            elif not self._desk.works_on(symbol):
-                self._repair(symbol, proof.verdict.value)
-        for symbol in [s for s in self.naked if s not in self._books.positions]:
-            del self.naked[symbol]
-
     async def _keep_apart(self, account: Account) -> None:
         """Where somebody else holds some of it, what follows the position would take theirs too.
 
@@ -375,18 +352,6 @@ class Reconcile:
                 self._desk.move_stop(told.symbol, guard.stop)
             elif cloid is not None:
                 await self._cancel(told.symbol, cloid, self._books.orders.get(cloid))
-
-    def _repair(self, symbol: Symbol, verdict: str) -> None:
-        now = self._clock.monotonic()
-        since = self.naked.setdefault(symbol, now)
-        self._execution.doubt.set()
-        if now - since <= self._cadence.naked_s:
-            log.error("stop_missing", symbol=symbol, verdict=verdict, action="placing it")
-            self._desk.defend(symbol)
-            return
-        why = f"{symbol}: no stop rests at the venue after {now - since:.0f} s ({verdict})"
-        self._books.safety.tighten(TradingState.HALTED, why)
-        self._desk.close(symbol, ExitReason.UNPROTECTED)
 
 
 def _ended(order: Order, at: Ms) -> Order:

@@ -134,6 +134,23 @@ async def test_a_fill_that_the_stream_tells_late_is_waited_for() -> None:
         assert legs(made) == [Leg.ENTRY]
 
 
+async def test_a_trade_that_is_stopped_out_at_once_is_no_alarm() -> None:
+    """The fills of entry and stop come in one go: nothing is held, and nothing is sent for it."""
+    async with running(kit()) as made:
+        made.venue.tells = False
+        cleared = entry()
+        task = asyncio.ensure_future(made.execution.enter(cleared, plan(cleared)))
+        await made.play(500)
+        (stop,) = [order for order in made.venue.resting(BTC) if order.is_stop]
+        made.venue.trigger(stop)
+        made.venue.let_go()
+        before = made.clock.now()
+        assert await made.finish(task) is Reason.EXECUTED
+        assert made.clock.now() - before < 500
+        assert legs(made) == [Leg.ENTRY]
+        assert [trade.exit_reason for trade in made.books.trades] == [ExitReason.STOP]
+
+
 async def test_a_fill_that_the_stream_never_tells_is_asked_for_after_2_s() -> None:
     """A silent stream: the fill is fetched, and the unseen stop is placed again."""
     async with running(kit()) as made:

@@ -124,7 +124,7 @@ async def test_a_position_that_is_gone_is_neither_closed_nor_moved_nor_cared_for
         made.price(BTC, 50.0)
         await made.play(30_000)
         assert len(made.venue.sent) == sent
-        assert made.reconcile.naked == {}
+        assert made.reconcile.prover.naked == {}
 
 
 async def test_a_refused_entry_is_no_entry_of_the_hour() -> None:

@@ -101,13 +101,17 @@ class HyperliquidVenue:
         log.info("account_mode", mode=self._mode, positions=len(state.positions))
 
     async def account(self) -> Account:
-        """See the port. Asked again when one of our fills arrived between the questions."""
+        """See the port. Asked again when one of our fills arrived between the questions.
+
+        Orders come first: a stop that fires after them is of a position that is gone by then,
+        while a position shown before its orders would look as if nothing guarded it.
+        """
         for _ in range(_ONE_MOMENT_TRIES):
             fills = self._account_stream.fills_delivered
+            orders = await self._queries.open_orders()
             state = await self._queries.clearinghouse()
             await self._watch_mode(state)
             equity, free = await self._balance(state)
-            orders = await self._queries.open_orders()
             if fills == self._account_stream.fills_delivered:
                 break
         self._remember(state)

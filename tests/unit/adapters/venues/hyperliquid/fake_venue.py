@@ -14,8 +14,16 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from bot.adapters.venues.hyperliquid import HyperliquidOptions, StreamTiming, demo_key
+from bot.adapters.venues.hyperliquid import (
+    Hyperliquid,
+    HyperliquidOptions,
+    StreamTiming,
+    connect,
+    demo_key,
+)
 from bot.adapters.venues.hyperliquid.signing import NonceSource, Signer
+from bot.domain.types import Ms, Symbol
+from bot.runtime.clock import SystemClock
 
 Reply = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse]]
 
@@ -48,6 +56,8 @@ STATE: dict[str, Any] = {
     "time": 1_700_000_000_000,
 }
 
+NOW = 1_700_000_000_000
+ETH = Symbol("ETH")
 SEED = 7
 KEY = demo_key(SEED)
 FAST = StreamTiming(
@@ -238,3 +248,31 @@ def options(url: str, **changes: Any) -> HyperliquidOptions:
 def signer(url: str = "http://127.0.0.1:1", start: int = 0) -> Signer:
     """A demo signer whose wall clock stands still."""
     return Signer(KEY, url, is_mainnet=False, nonces=NonceSource(lambda: start))
+
+
+class StandingClock(SystemClock):
+    """Market and signing time stand still."""
+
+    def now(self) -> Ms:
+        return Ms(NOW)
+
+    def wall(self) -> int:
+        return NOW
+
+
+@asynccontextmanager
+async def started(venue: FakeVenue, **changes: Any) -> AsyncIterator[Hyperliquid]:
+    async with running(venue):
+        hyperliquid = connect(options(venue.url, **changes), StandingClock())
+        try:
+            await hyperliquid.start()
+            yield hyperliquid
+        finally:
+            await hyperliquid.close()
+
+
+def position(coin: str = "ETH", leverage: int = 3, kind: str = "isolated") -> dict[str, Any]:
+    fields = {"coin": coin, "szi": "0.5", "entryPx": "1590", "unrealizedPnl": "-2.5"}
+    terms = {"type": kind, "value": leverage, "rawUsd": "-1.0"}
+    more = {"liquidationPx": "1100", "marginUsed": "260", "leverage": terms}
+    return {"type": "oneWay", "position": fields | more}

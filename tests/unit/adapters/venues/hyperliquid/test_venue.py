@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -12,8 +10,7 @@ from eth_account import Account as EthAccount
 from eth_account.messages import encode_typed_data
 from hyperliquid.utils.signing import action_hash, construct_phantom_agent, l1_payload
 
-from bot.adapters.venues.hyperliquid import Hyperliquid, connect
-from bot.domain.errors import AmbiguousOutcome, ConfigError, TransientError, VenueRejected
+from bot.domain.errors import AmbiguousOutcome, TransientError, VenueRejected
 from bot.domain.types import (
     Cleared,
     Cloid,
@@ -26,41 +23,19 @@ from bot.domain.types import (
     Symbol,
     TraceId,
 )
-from bot.runtime.clock import SystemClock
 from tests.unit.adapters.venues.hyperliquid.fake_venue import (
+    ETH,
+    NOW,
     STATE,
     FakeVenue,
     a_fill,
     funding_row,
-    options,
-    running,
+    position,
+    started,
 )
 
-NOW = 1_700_000_000_000
-ETH = Symbol("ETH")
 ENTRY, STOP = (Cloid("0x4b45454c" + digit * 24) for digit in "12")
 DONE = {"status": "ok", "response": {"type": "default"}}
-
-
-class StandingClock(SystemClock):
-    """Market and signing time stand still."""
-
-    def now(self) -> Ms:
-        return Ms(NOW)
-
-    def wall(self) -> int:
-        return NOW
-
-
-@asynccontextmanager
-async def started(venue: FakeVenue, **changes: Any) -> AsyncIterator[Hyperliquid]:
-    async with running(venue):
-        hyperliquid = connect(options(venue.url, **changes), StandingClock())
-        try:
-            await hyperliquid.start()
-            yield hyperliquid
-        finally:
-            await hyperliquid.close()
 
 
 def cleared(leg: Leg = Leg.ENTRY, **changes: Any) -> Cleared:
@@ -93,13 +68,6 @@ def statuses(*values: object) -> dict[str, object]:
 
 def filled(size: str) -> dict[str, object]:
     return {"filled": {"totalSz": size, "avgPx": "1590.5", "oid": 5}}
-
-
-def position(coin: str = "ETH", leverage: int = 3, kind: str = "isolated") -> dict[str, Any]:
-    fields = {"coin": coin, "szi": "0.5", "entryPx": "1590", "unrealizedPnl": "-2.5"}
-    terms = {"type": kind, "value": leverage, "rawUsd": "-1.0"}
-    more = {"liquidationPx": "1100", "marginUsed": "260", "leverage": terms}
-    return {"type": "oneWay", "position": fields | more}
 
 
 async def test_an_entry_is_signed_by_the_account_and_expires() -> None:
@@ -230,76 +198,6 @@ async def test_a_node_without_leverage_answers_gets_it_set() -> None:
     async with started(venue) as hyperliquid:
         await hyperliquid.venue.set_leverage(ETH, 2)
     assert len(venue.actions) == 1
-
-
-async def test_account_of_a_classic_account() -> None:
-    """Equity and free margin of the perpetuals' own balance, with positions and orders."""
-    venue = FakeVenue()
-    venue.info["clearinghouseState"] = STATE | {"assetPositions": [position()]}
-    async with started(venue) as hyperliquid:
-        account = await hyperliquid.venue.account()
-    assert account.equity == account.free_margin == 1000
-    assert account.positions[ETH].isolated
-    assert account.positions[ETH].signed_size == Decimal("0.5")
-    assert account.at == STATE["time"]
-
-
-async def test_an_account_is_of_one_moment() -> None:
-    """A fill between the two questions would show a position without its stop: asked again."""
-    venue = FakeVenue()
-    async with started(venue) as hyperliquid:
-        stream = hyperliquid.venue._account_stream
-
-        def orders(body: dict[str, Any]) -> list[object]:
-            stream.fills_delivered += 1 if venue.asked["frontendOpenOrders"] == 1 else 0
-            return []
-
-        venue.info["frontendOpenOrders"] = orders
-        before = venue.asked["clearinghouseState"]
-        await hyperliquid.venue.account()
-    assert venue.asked["frontendOpenOrders"] == 2
-    assert venue.asked["clearinghouseState"] == before + 2
-
-
-async def test_account_of_a_unified_account_is_its_spot_usdc() -> None:
-    """The clearinghouse state is then no equity; an open loss binds collateral."""
-    venue = FakeVenue()
-    venue.info["userAbstraction"] = "unifiedAccount"
-    venue.info["clearinghouseState"] = STATE | {"assetPositions": [position()]}
-    balance = {"coin": "USDC", "token": 0, "total": "500.0", "hold": "100.0", "entryNtl": "0"}
-    venue.info["spotClearinghouseState"] = {"balances": [balance]}
-    async with started(venue) as hyperliquid:
-        account = await hyperliquid.venue.account()
-    assert (account.equity, account.free_margin) == (Decimal("497.5"), Decimal("397.5"))
-
-
-async def test_a_portfolio_margin_account_is_refused_at_start() -> None:
-    """Its equity is not one number: the operator must switch it."""
-    venue = FakeVenue()
-    venue.info["userAbstraction"] = "portfolioMargin"
-    with pytest.raises(ConfigError, match="portfolioMargin"):
-        async with started(venue):
-            raise AssertionError("started")
-
-
-async def test_questions_name_the_account_not_the_agent() -> None:
-    """An agent's own address answers empty but valid data."""
-    master = "0x" + "AB" * 20
-    venue = FakeVenue()
-    async with started(venue, account=master) as hyperliquid:
-        await hyperliquid.venue.account()
-        assert hyperliquid.account == master.lower() != hyperliquid.signer_address
-    asked = {body["user"] for body in venue.requests if "user" in body}
-    assert asked == {master.lower()}
-
-
-async def test_a_failed_question_is_no_empty_account() -> None:
-    """It raises; it never looks flat."""
-    venue = FakeVenue()
-    async with started(venue) as hyperliquid:
-        venue.info["frontendOpenOrders"] = None
-        with pytest.raises(TransientError, match="frontendOpenOrders"):
-            await hyperliquid.venue.account()
 
 
 async def test_fills_are_paged_sorted_and_each_is_there_once() -> None:
