@@ -14,7 +14,7 @@ import structlog
 
 from bot.domain import orders as life
 from bot.domain.errors import AmbiguousOutcome, TransientError, VenueRejected
-from bot.domain.protection import guard_for, moved
+from bot.domain.protection import guard_for, moved, rested
 from bot.domain.reasons import Reason
 from bot.domain.sizing import exact, protect
 from bot.domain.types import (
@@ -220,9 +220,12 @@ class Execution(Leaving):
         The venue's word that it took it is enough where nobody can be asked: the stop proof
         looks as soon as that is possible.
         """
-        placed, _ = await self._place(position, Leg.STOP, stop)
+        placed, at = await self._place(position, Leg.STOP, stop)
         if placed is Placed.NO:
             return False
+        guard = self._books.guards.get(position.symbol)
+        if guard is not None:
+            self._books.guard(rested(guard, stop, at))
         of_trade = (Leg.TARGET, position.trace_id)
         open_orders = self._books.open_orders(position.symbol)
         if target is not None and of_trade not in ((o.leg, o.trace_id) for o in open_orders):

@@ -15,6 +15,7 @@ from bot.domain.protection.guard import (
     guard_to_mapping,
     moved,
     next_step,
+    rested,
     stop_reason,
 )
 from bot.domain.protection.proof import Proof, StopProof, protected
@@ -34,5 +35,6 @@ __all__ = [
     "moved",
     "next_step",
     "protected",
+    "rested",
     "stop_reason",
 ]

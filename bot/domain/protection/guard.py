@@ -146,6 +146,18 @@ def moved(guard: Guard, price: float) -> Guard:
     )
 
 
+def rested(guard: Guard, asked: Decimal, at: Decimal) -> Guard:
+    """Note that the stop asked for at `asked` rests at `at`, on the venue's tick.
+
+    A guard whose stop was moved meanwhile keeps it.
+    """
+    wished, rests = float(asked), float(at)
+    if guard.stop != wished:
+        return guard
+    first = rests if guard.initial_stop == wished else guard.initial_stop
+    return replace(guard, stop=rests, initial_stop=first)
+
+
 def stop_reason(guard: Guard) -> ExitReason:
     """What a fill of the resting stop means: STOP, or TRAIL once it was moved."""
     return ExitReason.STOP if guard.stop == guard.initial_stop else ExitReason.TRAIL

@@ -26,6 +26,7 @@ from bot.domain.protection import (
     moved,
     next_step,
     protected,
+    rested,
     stop_reason,
 )
 from bot.domain.types import (
@@ -208,6 +209,17 @@ def test_a_loosening_report_is_ignored(price: float, is_long: bool) -> None:
     guard = long_guard() if is_long else short_guard()
     after = moved(guard, price)
     assert (after.stop - guard.stop) * guard.side.sign >= 0
+
+
+def test_a_guard_holds_the_price_at_which_its_stop_rests() -> None:
+    """Rounded to the tick, either way, it is its first stop; one moved meanwhile stays."""
+    for tick in (D("97.9"), D("98.1")):
+        guard = rested(long_guard(), D(98), tick)
+        assert (guard.stop, guard.initial_stop) == (float(tick), float(tick))
+    trailing = moved(step(long_guard(), 104.0)[0], 103.0)
+    assert rested(trailing, D(98), D("98.1")) == trailing
+    again = rested(trailing, D(103), D("102.9"))
+    assert (again.stop, again.initial_stop) == (102.9, 98.0)
 
 
 def test_a_guard_survives_a_restart_without_its_machine_times() -> None:

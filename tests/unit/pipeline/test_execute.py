@@ -371,16 +371,3 @@ async def test_a_stop_that_cannot_be_cancelled_leaves_doubt() -> None:
         assert intent.stop_cloid is not None
         assert made.books.orders[intent.stop_cloid].status is OrderStatus.OPEN
         assert made.execution.doubt.is_set()
-
-
-async def test_a_position_of_ours_without_a_plan_gets_an_emergency_stop() -> None:
-    """Its plan is lost: a stop 2 % away is better than none."""
-    async with running(kit()) as made:
-        await made.enter()
-        made.books.plans.clear()
-        made.books.guards.clear()
-        for order in made.venue.resting(BTC):
-            assert order.cloid is not None
-            await made.venue.cancel(BTC, order.cloid)
-        assert await made.finish(made.execution.protect(BTC))
-        assert stops(made) == [Decimal("98")]
