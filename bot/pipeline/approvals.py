@@ -30,7 +30,7 @@ from bot.domain.reasons import Stage
 from bot.domain.types import Ms, Symbol, TraceId
 from bot.pipeline.asking import Asking, card_of, ident_of
 from bot.pipeline.decide import moved_r
-from bot.pipeline.desk import Offer
+from bot.pipeline.entry_lane import Offer
 from bot.pipeline.facts import Facts
 from bot.pipeline.policies import Policies
 from bot.pipeline.trace import TraceBook

@@ -17,14 +17,12 @@ import structlog
 from bot.domain.instrument import Instrument
 from bot.domain.portfolio import Reservation
 from bot.domain.reasons import Reason, Stage
-from bot.domain.sizing import Wish
-from bot.domain.snapshot import Snapshot
-from bot.domain.types import Cleared, ExitReason, Intent, Ms, Symbol
+from bot.domain.types import Cleared, ExitReason, Intent, Symbol
 from bot.pipeline.account_view import account_view
-from bot.pipeline.asking import Asking
 from bot.pipeline.books import Books
 from bot.pipeline.correlate import Correlations
 from bot.pipeline.decide import Look, Verdict, settle
+from bot.pipeline.entry_lane import EntryLane, Offer
 from bot.pipeline.execute import Execution
 from bot.pipeline.health import Health
 from bot.pipeline.plans import Plan
@@ -34,30 +32,8 @@ from bot.ports import Clock
 
 log = structlog.get_logger(__name__)
 
-ENTRY_LANE = 8  # spec 05, "The desk"
 BY_HAND = (ExitReason.MANUAL, ExitReason.FLATTEN)
 AGAIN_FIRST_S, AGAIN_MAX_S = 1.0, 8.0  # machine time between exits that the venue does not fill
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Offer:
-    """An approved wish on its way to the desk; with `asking`, by way of a person.
-
-    `bar_close`: of the newest bar seen since it was decided, where a person took their time.
-    """
-
-    trail: Trail
-    snapshot: Snapshot
-    wish: Wish
-    score: float
-    decided_price: float
-    expires_at: Ms
-    asking: Asking | None = None
-    bar_close: Ms | None = None
-
-    @property
-    def symbol(self) -> Symbol:
-        return self.snapshot.symbol
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +85,7 @@ class Desk:
         self._policies = policies
         self._traces = traces
         self._options = options
-        self._entries: list[Offer] = []
+        self._entries = EntryLane()
         self._exits: dict[Symbol, ExitReason] = {}
         self._moves: dict[Symbol, float] = {}
         self._defences: dict[Symbol, None] = {}
@@ -131,15 +107,8 @@ class Desk:
         if self.closed_to_entries:
             self._drop(offer, Reason.STOPPING)
             return
-        for known in [o for o in self._entries if o.symbol == offer.symbol]:
-            self._entries.remove(known)
-            self._drop(known, Reason.REPLACED)
-        self._entries.append(offer)
-        if len(self._entries) > ENTRY_LANE:
-            # min() gives the first of equals: the older one goes.
-            least = min(self._entries, key=lambda o: o.score)
-            self._entries.remove(least)
-            self._drop(least, Reason.QUEUE_FULL)
+        for gone, reason in self._entries.put(offer):
+            self._drop(gone, reason)
         self._wake()
 
     def close(self, symbol: Symbol, reason: ExitReason, patient: bool = False) -> None:
@@ -188,9 +157,8 @@ class Desk:
     def stop_entries(self, why: str) -> None:
         """Take no entry any more, and drop those that wait."""
         self.closed_to_entries = why
-        for offer in self._entries:
+        for offer in self._entries.empty():
             self._drop(offer, Reason.STOPPING)
-        self._entries.clear()
 
     async def drained(self) -> bool:
         """Wait until nothing is queued or in flight, within the limit; whether it was so."""
@@ -262,9 +230,7 @@ class Desk:
 
     def _next_entry(self) -> Job | None:
         while self._entries and self._entering < self._options.entries_at_once:
-            best = max(self._entries, key=lambda o: o.score)
-            self._entries.remove(best)
-            job = self._consider(best)
+            job = self._consider(self._entries.best())
             if job is not None:
                 return job
         return None

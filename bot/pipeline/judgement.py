@@ -19,7 +19,7 @@ from bot.pipeline.asking import Asking
 from bot.pipeline.books import Books
 from bot.pipeline.council import Council
 from bot.pipeline.decide import Barred, Thought, decide, judge, unasked, weigh, wish_of
-from bot.pipeline.desk import Offer
+from bot.pipeline.entry_lane import Offer
 from bot.pipeline.policies import Policies
 from bot.pipeline.trace import Trail
 from bot.ports import Clock

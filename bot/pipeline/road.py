@@ -23,7 +23,7 @@ from bot.pipeline.books import Books
 from bot.pipeline.correlate import Correlations
 from bot.pipeline.council import Council
 from bot.pipeline.decide import Silence, Thought, see, think
-from bot.pipeline.desk import Offer
+from bot.pipeline.entry_lane import Offer
 from bot.pipeline.facts import Facts
 from bot.pipeline.haste import Haste
 from bot.pipeline.judgement import Judgement

@@ -16,7 +16,7 @@ import structlog
 from bot.domain.reasons import Reason, Stage
 from bot.domain.types import Symbol
 from bot.pipeline.chamber import Chamber
-from bot.pipeline.desk import Offer
+from bot.pipeline.entry_lane import Offer
 from bot.pipeline.trace import TraceBook, Trail
 
 log = structlog.get_logger(__name__)

@@ -16,7 +16,7 @@ from bot.domain.prices import SpendingLimits
 from bot.domain.prompt import answer_key
 from bot.domain.sizing import size
 from bot.domain.types import ASKED, Attempt, Intent, Messages, Ms, TraceId
-from bot.pipeline.desk import Offer
+from bot.pipeline.entry_lane import Offer
 from bot.ports import StoredAnswer
 from tests.council import FIELDS, FakeModel, answer, template
 from tests.injections import ANSWERS, TEXTS

@@ -36,7 +36,8 @@ from bot.pipeline.books import Books
 from bot.pipeline.care import Care
 from bot.pipeline.correlate import Correlations
 from bot.pipeline.decide import Look, settle
-from bot.pipeline.desk import Desk, DeskOptions, Offer
+from bot.pipeline.desk import Desk, DeskOptions
+from bot.pipeline.entry_lane import Offer
 from bot.pipeline.execute import Execution
 from bot.pipeline.facts import Fact, Facts
 from bot.pipeline.health import Health

@@ -11,7 +11,7 @@ import pytest
 from bot.domain.reasons import CheckCode, Reason, Stage
 from bot.domain.types import ExitReason, Leg, Symbol, TradingState
 from bot.pipeline.decide import Verdict
-from bot.pipeline.desk import ENTRY_LANE, Offer
+from bot.pipeline.entry_lane import ENTRY_LANE, Offer
 from tests.fakes import instrument
 from tests.series import walk
 from tests.unit.pipeline.given import (

@@ -13,7 +13,7 @@ from bot.domain.types import ZERO, Bars, Ms, Symbol, Timeframe, TraceId
 from bot.pipeline.approvals import Approvals
 from bot.pipeline.chamber import Chamber
 from bot.pipeline.council import Council, CouncilOptions
-from bot.pipeline.desk import Offer
+from bot.pipeline.entry_lane import Offer
 from bot.pipeline.keep import CandleKeeper
 from bot.pipeline.kept_answers import KeptAnswers
 from bot.pipeline.policies import Policies
