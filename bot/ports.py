@@ -155,7 +155,7 @@ class Venue(Protocol):
         ...
 
     async def set_leverage(self, symbol: Symbol, leverage: int) -> None:
-        """Set isolated leverage of a symbol in which nothing is open. Errors as in `submit`."""
+        """Make isolated leverage stand, whoever set what before; flat. Errors as in `submit`."""
         ...
 
     def events(self) -> AsyncIterator[VenueEvent]:

@@ -53,16 +53,18 @@ async def test_a_silent_account_stream_is_made_up_for_by_asking(tmp_path: Path) 
 async def test_a_part_filled_entry_that_nobody_tells_of_is_covered_by_its_answer(
     tmp_path: Path, stop: str
 ) -> None:
-    """Silent stream and 429 to every question: the answer alone says what needs a stop."""
+    """Silent stream, and 429 to every question after that for the leverage: the answer alone
+    says what needs a stop.
+    """
     script: list[dict[str, object]] = [
         {"kind": "silent_socket", "channels": "account"},
-        {"kind": "too_many_requests", "on": "info", "times": 0},
+        {"kind": "too_many_requests", "on": "info", "times": 0, "after": 1},
         {"kind": "partial_entry", "fraction": 0.5},
     ]
     if stop == "refused":
         script.append({"kind": "budget", "on": "stop"})
     async with acting(tmp_path) as half:
-        await half.hyperliquid.venue.set_leverage(ETH, 3)  # asks and is answered
+        await half.hyperliquid.venue.set_leverage(ETH, 3)
         half.faults(*script)
         entering = asyncio.ensure_future(half.enter())
         await half.play(8)

@@ -229,6 +229,22 @@ async def test_an_entry_is_filled_and_its_stop_and_target_rest(world: World) -> 
     assert {fill.cloid for fill in fills} == {wish.cloid}
 
 
+@pytest.mark.parametrize("cross", [True, False])
+async def test_an_entry_stands_on_its_own_leverage_whatever_a_person_set(
+    world: World, cross: bool
+) -> None:
+    """Changed at the venue while nothing is open: no state of the account tells of it."""
+    await world.venue.set_leverage(ETH, 3)
+    asset = (await world.instrument()).asset_id
+    by_hand = {"type": "updateLeverage", "asset": asset, "isCross": cross, "leverage": 20}
+    await world.venue._actions.perform(by_hand)
+    await world.venue.account()
+    await world.venue.set_leverage(ETH, 3)
+    await world.send(await world.intent())
+    position = (await world.venue.account()).positions[ETH]
+    assert (position.isolated, position.leverage) == (True, 3)
+
+
 async def test_a_part_filled_entry_has_no_stop(world: World) -> None:
     """What does not fill at the best price is cancelled, and the children with it."""
     await world.feed.focus([ETH])

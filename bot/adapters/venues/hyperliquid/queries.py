@@ -92,8 +92,12 @@ class Queries:
         return parse_account.order_status(await self._transport.info(request, Priority.EXIT))
 
     async def leverage(self, coin: str) -> tuple[int, bool]:
-        """(leverage, isolated) of a coin, also while nothing is open in it."""
-        return parse_account.leverage_of(await self._user("activeAssetData", coin=coin))
+        """(leverage, isolated) of a coin, also while nothing is open in it.
+
+        As urgent as the entry that waits for it.
+        """
+        request = {"type": "activeAssetData", "user": self._account, "coin": coin}
+        return parse_account.leverage_of(await self._transport.info(request, Priority.ENTRY))
 
     async def fills_since(self, at: Ms) -> tuple[Fill, ...]:
         """Fills from `at` on, oldest first, without duplicates."""

@@ -26,16 +26,13 @@ from bot.domain.types import (
 from tests.unit.adapters.venues.hyperliquid.fake_venue import (
     ETH,
     NOW,
-    STATE,
     FakeVenue,
     a_fill,
     funding_row,
-    position,
     started,
 )
 
 ENTRY, STOP = (Cloid("0x4b45454c" + digit * 24) for digit in "12")
-DONE = {"status": "ok", "response": {"type": "default"}}
 
 
 def cleared(leg: Leg = Leg.ENTRY, **changes: Any) -> Cleared:
@@ -149,55 +146,6 @@ async def test_cancelling_what_is_gone_is_true() -> None:
         assert await hyperliquid.venue.cancel(ETH, ENTRY)
         assert await hyperliquid.venue.cancel(ETH, ENTRY)
     assert venue.actions[0]["action"]["cancels"] == [{"asset": 2, "cloid": ENTRY}]
-
-
-async def test_leverage_is_set_only_when_it_must_change() -> None:
-    """Isolated; known from open positions, from the venue, and from what we set."""
-    venue = FakeVenue()
-    venue.exchange = [DONE]
-    asset = {"leverage": {"type": "cross", "value": 3}}
-    venue.info["activeAssetData"] = asset
-    async with started(venue) as hyperliquid:
-        await hyperliquid.venue.set_leverage(ETH, 3)  # cross 3 is not isolated 3
-        await hyperliquid.venue.set_leverage(ETH, 3)
-        assert [body["action"] for body in venue.actions] == [
-            {"type": "updateLeverage", "asset": 2, "isCross": False, "leverage": 3}
-        ]
-        await hyperliquid.venue.set_leverage(ETH, 2)
-        assert len(venue.actions) == 2
-        assert venue.asked["activeAssetData"] == 1
-
-
-async def test_leverage_of_an_open_position_is_known_from_start() -> None:
-    """Nothing is sent or asked when it already stands."""
-    venue = FakeVenue()
-    venue.info["clearinghouseState"] = STATE | {"assetPositions": [position(leverage=4)]}
-    async with started(venue) as hyperliquid:
-        await hyperliquid.venue.set_leverage(ETH, 4)
-    assert venue.actions == []
-    assert venue.asked["activeAssetData"] == 0
-
-
-async def test_leverage_is_unknown_after_a_failed_change() -> None:
-    """Neither the old nor the new value may be relied upon."""
-    venue = FakeVenue()
-    venue.info["activeAssetData"] = {"leverage": {"type": "isolated", "value": 2}}
-    venue.exchange = [{"status": "err", "response": "Invalid leverage value"}, DONE]
-    async with started(venue) as hyperliquid:
-        with pytest.raises(VenueRejected):
-            await hyperliquid.venue.set_leverage(ETH, 30)
-        venue.info["activeAssetData"] = {"leverage": {"type": "isolated", "value": 30}}
-        await hyperliquid.venue.set_leverage(ETH, 2)
-    assert len(venue.actions) == 2
-
-
-async def test_a_node_without_leverage_answers_gets_it_set() -> None:
-    """Not knowing is no reason not to set."""
-    venue = FakeVenue()
-    venue.exchange = [DONE]
-    async with started(venue) as hyperliquid:
-        await hyperliquid.venue.set_leverage(ETH, 2)
-    assert len(venue.actions) == 1
 
 
 async def test_fills_are_paged_sorted_and_each_is_there_once() -> None:
