@@ -25,6 +25,7 @@ from bot.pipeline.decide import Look, Verdict, settle
 from bot.pipeline.entry_lane import EntryLane, Offer
 from bot.pipeline.execute import Execution
 from bot.pipeline.health import Health
+from bot.pipeline.patience import Patience
 from bot.pipeline.plans import Plan
 from bot.pipeline.policies import Policies
 from bot.pipeline.trace import TraceBook, Trail
@@ -33,7 +34,6 @@ from bot.ports import Clock
 log = structlog.get_logger(__name__)
 
 BY_HAND = (ExitReason.MANUAL, ExitReason.FLATTEN)
-AGAIN_FIRST_S, AGAIN_MAX_S = 1.0, 8.0  # machine time between exits that the venue does not fill
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +93,7 @@ class Desk:
         self._entering = 0
         self._leaving: set[Symbol] = set()
         self._moving: set[Symbol] = set()
-        self._again: dict[Symbol, tuple[int, float]] = {}  # failed exits, and when to try again
+        self._patience = Patience(clock)
         self._in_flight: set[asyncio.Task[None]] = set()
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
@@ -116,12 +116,12 @@ class Desk:
 
         `patient`: not before the time for another try, also where a person wished it.
         """
-        books = self._books
-        if symbol in self._leaving or symbol not in books.positions or books.beyond_orders(symbol):
+        held = self._books.positions.get(symbol)
+        if held is None or symbol in self._leaving or self._books.beyond_orders(symbol):
             return
         patient = patient or reason not in BY_HAND
-        if patient and self._clock.monotonic() < self._again.get(symbol, (0, 0.0))[1]:
-            return  # refused a moment ago: each rung of the ladder costs a request
+        if patient and self._patience.asks(held):
+            return
         self._exits.setdefault(symbol, reason)
         self._hurry(symbol)
 
@@ -325,12 +325,12 @@ class Desk:
             self._books.release(intent.cloid, unfilled=True)
 
     async def _leave(self, symbol: Symbol, reason: ExitReason) -> None:
-        if await self._execution.leave(symbol, reason):
-            self._again.pop(symbol, None)
+        flat = await self._execution.leave(symbol, reason)
+        held = self._books.positions.get(symbol)
+        if flat or held is None:
+            self._patience.over(symbol)
             return
-        tries = self._again.get(symbol, (0, 0.0))[0] + 1
-        wait_s = min(AGAIN_FIRST_S * 2.0 ** (tries - 1), AGAIN_MAX_S)
-        self._again[symbol] = (tries, self._clock.monotonic() + wait_s)
+        wait_s = self._patience.failed(held)
         log.error("exit_not_complete", symbol=symbol, reason=reason.value, again_in_s=wait_s)
         self._execution.doubt.set()
 

@@ -24,6 +24,25 @@ async def test_an_exit_that_is_refused_waits_longer_each_time() -> None:
         assert 9 <= len(made.venue.of_leg(Leg.EXIT)) <= 3 * 7
 
 
+async def test_the_next_position_of_a_coin_does_not_wait_for_the_last_ones_exit() -> None:
+    """Its stop ended the first one in the pause; the second one's exit goes at once."""
+    made = kit()
+    async with running(made):
+        await made.enter()
+        made.venue.fail("submit:exit", *[VenueRejected("post-only")] * 9)
+        for _ in range(6):
+            made.desk.close(BTC, ExitReason.TIME_STOP)
+            await made.play(1_000)
+        assert len(made.venue.of_leg(Leg.EXIT)) == 9, "the next try is 4 s after the third"
+        made.venue.trigger(next(order for order in made.venue.resting(BTC) if order.is_stop))
+        made.price(BTC, 100.0)
+        await made.enter(entry(number=2))
+        made.desk.close(BTC, ExitReason.TIME_STOP)
+        await made.play(1_000)
+        assert made.books.positions == {}
+        assert len(made.venue.of_leg(Leg.EXIT)) == 10
+
+
 async def test_an_exit_that_was_not_executed_keeps_its_bound_and_waits_a_second() -> None:
     """429 says nothing of the price: 2 % again after 1 s, and the ladder climbs only from there."""
     made = kit()
