@@ -305,7 +305,7 @@ class Desk:
         trail, intent = offer.trail, cleared.intent
         plan = Plan.of(intent, offer.wish.signal.strategy, offer.wish.atr)
         with trail.at(Stage.EXECUTE):
-            reason = await self._execution.enter(cleared, plan)
+            reason = await self._execution.enter(cleared, plan, offer.expires_at)
         if reason is Reason.EXECUTED:
             log.info(
                 "entered",

@@ -55,10 +55,13 @@ class Execution(Leaving):
 
     # --- entries ----------------------------------------------------------------------
 
-    async def enter(self, cleared: Cleared, plan: Plan) -> Reason:
-        """Send an entry with its stop and target, and see the position protected."""
+    async def enter(self, cleared: Cleared, plan: Plan, until: Ms | None = None) -> Reason:
+        """Send an entry with its stop and target, and see the position protected.
+
+        `until`: end of its signal's life; None: it came from no signal.
+        """
         intent = cleared.intent
-        reason = await self._send_entry(cleared, plan)
+        reason = await self._send_entry(cleared, plan, until)
         if reason is not Reason.EXECUTED:
             return reason
         covered = await self._see_fill(plan)
@@ -70,7 +73,7 @@ class Execution(Leaving):
         self.doubt.set()  # look at once: the stop is proved, the liquidation price is learnt
         return Reason.EXECUTED
 
-    async def _send_entry(self, cleared: Cleared, plan: Plan) -> Reason:
+    async def _send_entry(self, cleared: Cleared, plan: Plan, until: Ms | None) -> Reason:
         intent, began = cleared.intent, self._clock.now()
         orders = self._fresh(intent)
         try:
@@ -86,6 +89,8 @@ class Execution(Leaving):
             return self._not_sent(intent, f"leverage not set: {error}")
         if shut := self._books.safety.shut(intent.symbol) or self._slept(began):
             return self._kept_back(intent, shut)
+        if over := self._outlived(until):
+            return self._kept_back(intent, over, Reason.EXPIRED)
         self._stamp(intent, life.sent)
         try:
             acks = await self._venue.submit(cleared)
@@ -125,12 +130,22 @@ class Execution(Leaving):
             return ""
         return f"{late_s:.0f} s passed on its way, allowed {self.waits.entry_life_ms / 1000:g}"
 
-    def _kept_back(self, intent: Intent, why: str) -> Reason:
+    def _outlived(self, until: Ms | None) -> str:
+        """Why a signal is over: it lived when it was cleared, and no longer now.
+
+        To write the row and to set the leverage may take longer than the rest of its life.
+        """
+        late_ms = self._clock.now() - until if until is not None else 0
+        return f"the signal ended {late_ms / 1000:g} s ago" if late_ms > 0 else ""
+
+    def _kept_back(
+        self, intent: Intent, why: str, reason: Reason = Reason.CLOSED_MEANWHILE
+    ) -> Reason:
         """Entries were closed while the row was written: the last door before the venue."""
         log.warning("entry_kept_back", trace_id=intent.trace_id, why=why)
         orders, now = tuple(self._books.orders[cloid] for cloid in _legs(intent)), self._clock.now()
         self._books.follow_up(tuple(life.rejected(order, why, now) for order in orders))
-        return Reason.CLOSED_MEANWHILE
+        return reason
 
     def _not_sent(self, intent: Intent, why: str) -> Reason:
         log.warning("entry_rejected", trace_id=intent.trace_id, why=why)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,16 @@ from bot.domain.breakers import Readings
 from bot.domain.reasons import Reason
 from bot.domain.risk import clear_exit
 from bot.domain.sizing import EXIT_SLIPPAGE, reduce
-from bot.domain.types import Cleared, ExitReason, Leg, OrderStatus, Refused, Side, TradingState
+from bot.domain.types import (
+    Cleared,
+    ExitReason,
+    Leg,
+    Ms,
+    OrderStatus,
+    Refused,
+    Side,
+    TradingState,
+)
 from tests.unit.pipeline.given import BTC, ETH, Kit, closing, entry, kit, legs, offer, plan, running
 
 SHUT = [TradingState.REDUCE_ONLY, TradingState.HALTED]
@@ -81,6 +91,28 @@ async def test_execution_keeps_back_an_entry_that_was_cleared_in_another_time(
         gate.set()
         assert await made.finish(sending) is Reason.CLOSED_MEANWHILE
     assert legs(made) == []
+    assert made.books.reservations == {}
+
+
+@pytest.mark.parametrize(
+    ("late_ms", "ends", "sent"), [(0, Reason.EXECUTED, True), (1, Reason.EXPIRED, False)]
+)
+async def test_execution_keeps_back_an_entry_whose_signal_ended_on_its_way(
+    late_ms: int, ends: Reason, sent: bool
+) -> None:
+    """It lived when it was cleared; its row and its leverage took longer than the rest."""
+    made = kit()
+    until = Ms(made.clock.now() + 2_000)
+    one = replace(await offer(made), expires_at=until)
+    made.venue.gates["set_leverage"] = gate = asyncio.Event()
+    async with running(made):
+        made.desk.offer(one)
+        await made.play(100)
+        made.clock.set(Ms(until + late_ms))
+        gate.set()
+        await made.play(5_000)
+        assert (Leg.ENTRY in legs(made)) is sent
+    assert made.traces.records[one.trail.id].result == ends
     assert made.books.reservations == {}
 
 
