@@ -5,7 +5,7 @@ Owns what is subscribed for the market; knows no account and no order.
 
 from __future__ import annotations
 
-import json
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 import structlog
@@ -19,7 +19,7 @@ from bot.adapters.venues.hyperliquid.stream import MAX_SUBSCRIPTIONS, Stream, Su
 from bot.adapters.venues.hyperliquid.universe import Universe
 from bot.domain.errors import ConfigError, TransientError, VenueRejected
 from bot.domain.instrument import Instrument
-from bot.domain.types import Bars, Market, Symbol, Timeframe
+from bot.domain.types import Bars, Market, Ms, Symbol, Timeframe
 from bot.ports import Clock
 
 log = structlog.get_logger(__name__)
@@ -79,7 +79,7 @@ class HyperliquidFeed:
     async def markets(self) -> Mapping[Symbol, Market]:
         answer = await self._queries.contexts()
         self._universe.update(parse_market.universe_of(answer))
-        return parse_market.markets(answer, self._clock.now())
+        return await _in_turns(answer, self._clock.now())
 
     async def watch(self, symbols: Sequence[Symbol], timeframes: Sequence[Timeframe]) -> None:
         """Subscribe prices and the finest timeframe; coarser ones are folded from it.
@@ -140,13 +140,13 @@ class HyperliquidFeed:
         self._listeners.append(listener)
 
     def _replace(self, old: Sequence[Subscription], new: Sequence[Subscription]) -> None:
-        kept = {json.dumps(subscription) for subscription in new}
+        kept = {tuple(subscription.items()) for subscription in new}
         for subscription in old:
-            if json.dumps(subscription) not in kept:
+            if tuple(subscription.items()) not in kept:
                 self._stream.unsubscribe(subscription)
-        had = {json.dumps(subscription) for subscription in old}
+        had = {tuple(subscription.items()) for subscription in old}
         for subscription in new:
-            if json.dumps(subscription) not in had:
+            if tuple(subscription.items()) not in had:
                 self._stream.subscribe(subscription)
 
     def _on_candle(self, data: object) -> None:
@@ -200,7 +200,7 @@ class HyperliquidFeed:
         if self._agreed & (self._agreed - 1) and self._agreed % _SELDOM:
             return ""  # after 1, 2, 4 looks, then each minute: a still market costs little
         try:
-            told = parse_market.markets(await self._queries.contexts(), self._clock.now())
+            told = await _in_turns(await self._queries.contexts(), self._clock.now())
         except (TransientError, VenueRejected) as error:
             log.info("prices_not_compared", error=str(error))
             self._agreed, self._not_compared = 0, True  # at the next look again
@@ -236,6 +236,15 @@ class HyperliquidFeed:
             except TransientError as error:
                 log.warning("candles_not_caught_up", error=str(error), retry_s=_RETRY_S)
                 await self._clock.pause(_RETRY_S)
+
+
+async def _in_turns(answer: object, at: Ms) -> dict[Symbol, Market]:
+    """All coins of `metaAndAssetCtxs`, some of them in each turn of the loop."""
+    found: dict[Symbol, Market] = {}
+    for part in parse_market.market_parts(answer):
+        await asyncio.sleep(0)
+        found |= parse_market.markets(part, at)
+    return found
 
 
 def _finest(timeframes: Sequence[Timeframe]) -> Timeframe | None:

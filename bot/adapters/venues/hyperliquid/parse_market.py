@@ -16,6 +16,7 @@ from bot.domain.types import Market, Ms, Symbol
 Candle = tuple[int, float, float, float, float, float]  # ts, open, high, low, close, volume
 
 CANDLES_A_PART = 200  # 0.4 ms of processor time
+COINS_A_PART = 50  # as long
 
 _ISOLATED_MODES = ("strictIsolated", "noCross")  # facts 1.2, `marginMode`
 
@@ -71,18 +72,23 @@ def instruments(meta: object) -> dict[Symbol, Instrument]:
 
 def markets(answer: object, at: Ms) -> dict[Symbol, Market]:
     """All coins of `metaAndAssetCtxs`; contexts stand in the order of the universe."""
-    meta, contexts = _pair(answer)
-    coins = Row.of("metaAndAssetCtxs[0]", meta).rows("universe")
-    rows = rows_of("metaAndAssetCtxs[1]", contexts)
-    if len(coins) != len(rows):
-        raise unreadable("metaAndAssetCtxs", "[1]", f"{len(coins)} contexts", len(rows))
+    coins, contexts = _coins_and_contexts(answer)
     found = {}
-    for coin, row in zip(coins, rows, strict=True):
+    for fields, told in zip(coins, contexts, strict=True):
+        coin, row = Row.of("metaAndAssetCtxs[0]", fields), Row.of("metaAndAssetCtxs[1]", told)
         symbol = Symbol(coin.text("name"))
         if coin.flag("isDelisted") or not _is_priced(row):
             continue  # one coin without a price must not hide all others
         found[symbol] = context(row).market(symbol, at)
     return found
+
+
+def market_parts(answer: object) -> Iterator[object]:
+    """The same answer in parts that `markets` reads in a fraction of a millisecond each."""
+    coins, contexts = _coins_and_contexts(answer)
+    for start in range(0, len(coins), COINS_A_PART):
+        part = slice(start, start + COINS_A_PART)
+        yield [{"universe": coins[part]}, contexts[part]]
 
 
 def universe_of(answer: object) -> object:
@@ -155,6 +161,15 @@ def _pair(answer: object) -> tuple[object, object]:
     if not isinstance(answer, list) or len(answer) != 2:
         raise unreadable("metaAndAssetCtxs", "answer", "[meta, contexts]", answer)
     return answer[0], answer[1]
+
+
+def _coins_and_contexts(answer: object) -> tuple[list[object], list[object]]:
+    meta, contexts = _pair(answer)
+    coins = Row.of("metaAndAssetCtxs[0]", meta).items("universe")
+    if not isinstance(contexts, list) or len(coins) != len(contexts):
+        found = len(contexts) if isinstance(contexts, list) else contexts
+        raise unreadable("metaAndAssetCtxs", "[1]", f"{len(coins)} contexts", found)
+    return coins, contexts
 
 
 def _instrument(
