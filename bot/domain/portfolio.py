@@ -162,8 +162,9 @@ def payer(
     """Who paid: the position that was open then, else the trade that ended meanwhile.
 
     The venue promises no order between a payment and the fill that closes the position.
-    `closed`: newest first. A payment of nobody's time goes to the open position. It is told
-    some moments after the hour that it is for: a trade may have ended in between.
+    `closed`: newest first. A payment is told some moments after the hour that it is for: a
+    trade may have ended in between. None: one of nobody's time, which a position opened
+    later never owes.
     """
     hour = funding.at - funding.at % HOUR_MS
     if position is not None and position.opened_at <= funding.at:
@@ -175,7 +176,7 @@ def payer(
             and hour <= trade.closed_at
         ):
             return trade
-    return position
+    return None
 
 
 def written_off(position: Position, mark: Decimal, at: Ms) -> Fill:

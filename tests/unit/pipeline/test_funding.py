@@ -5,9 +5,32 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from bot.domain.types import ZERO, ExitReason, Funding, Ms
+from bot.domain.types import ZERO, ExitReason, Funding, Ms, Symbol
 from tests.unit.pipeline.given import BTC, ETH, running
 from tests.unit.pipeline.given import kit as a_kit
+from tests.unit.pipeline.test_recover import start_again
+
+
+def paid(symbol: Symbol, usd: str, at: int) -> Funding:
+    return Funding(symbol, Decimal(usd), ZERO, ZERO, Ms(at))
+
+
+async def test_a_payment_of_before_a_position_is_not_that_positions() -> None:
+    """A stranger's hour, told once more after ours was opened: by the question, or to a start."""
+    made = a_kit()
+    async with running(made):
+        foreign = paid(ETH, "-60", made.clock.now())
+        made.venue.fundings = [foreign]
+        await made.play(61_000)
+        await made.enter(symbol=ETH)
+        made.venue.tell(foreign)
+        await made.finish(made.reconcile.step())
+        assert made.books.ledger.funding == ZERO
+    again = await start_again(made)
+    again.books.funding_from = foreign.at
+    async with running(again):
+        await again.finish(again.reconcile.step())
+        assert (again.books.ledger.funding, again.books.positions[ETH].funding) == (ZERO, ZERO)
 
 
 async def test_a_payment_told_before_its_fill_waits_for_the_fill() -> None:
