@@ -11,8 +11,10 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from types import FrameType
@@ -41,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("kind", choices=("seeds", "candles", "kills", "crashes"))
     parser.add_argument("--at-once", type=int, default=2, help="runs beside each other")
     parser.add_argument("--only", default="", help="names of runs, separated by commas")
+    parser.add_argument("--keep", type=Path, help="leave what each run wrote under this folder")
     chosen = parser.parse_args(arguments)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
@@ -48,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     only = [name for name in chosen.only.split(",") if name]
     runs = {name: run for name, run in runs.items() if not only or name in only}
     with ThreadPoolExecutor(min(at_once, chosen.at_once)) as pool:
-        passed = sum(pool.map(_told, runs, runs.values()))
+        told = partial(_told, keep=chosen.keep)
+        passed = sum(pool.map(told, runs, runs.values()))
     needed = min(needed, len(runs))
     say(f"{chosen.kind}: {passed} of {len(runs)} passed, {needed} needed")
     return 0 if passed >= needed else 1
@@ -74,17 +78,28 @@ def _runs(kind: str) -> tuple[dict[str, Run], int, int]:
             return runs, KILL_CHAINS, 3
 
 
-def _told(name: str, run: Run) -> bool:
+def _told(name: str, run: Run, keep: Path | None = None) -> bool:
     """Run once in a folder of its own, print one line; whether it passed."""
-    with tempfile.TemporaryDirectory(prefix="keel-") as folder:
+    with _folder(name, keep) as folder:
         start = time.monotonic()
         try:
-            said, passed = run(Path(folder)), True
+            said, passed = run(folder), True
         except AssertionError as failure:
             said, passed = str(failure), False
         seconds = time.monotonic() - start
         say(f"{'passed' if passed else 'FAILED'} {name:<22} {seconds:6.1f} s  {said}")
         return passed
+
+
+@contextmanager
+def _folder(name: str, keep: Path | None) -> Iterator[Path]:
+    """A new folder for one run, gone afterwards unless it is to be kept."""
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="keel-") as folder:
+            yield Path(folder)
+        return
+    keep.mkdir(parents=True, exist_ok=True)
+    yield Path(tempfile.mkdtemp(prefix=f"{name}-", dir=keep.resolve()))
 
 
 def _seed(seed: int) -> Run:

@@ -250,7 +250,7 @@ def _judged(folder: Path) -> list[str]:
         return ["no ledger or no books were ever written"]
     found = [f"books: {line}" for line in _unequal(folder)]
     found += [f"{coin} has no stop" for coin in unguarded(ledger)]
-    return [*found, *_told(lambda: one_order_an_intent(venue_orders(ledger)))]
+    return [*found, *_told(lambda: one_order_an_intent(venue_orders(ledger), 1.0))]
 
 
 def _unequal(folder: Path) -> list[str]:

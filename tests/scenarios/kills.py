@@ -38,6 +38,8 @@ EQUAL_LIMIT_S = 20.0
 LOOK_S = 0.1
 END = 2**53  # of time: after the last life nothing is judged
 MINUTE_MS = 60_000
+LIFE_MS = MINUTE_MS  # of a signal nobody was asked about: until the next close (spec 05)
+UNDER_WAY_S = 9.0  # clocks may be 1 s apart, an entry expires 8 s after it was signed (spec 05)
 TRACES_A_BAR = 40  # each look at a bar takes a number
 ATTEMPTS = 4
 
@@ -128,7 +130,7 @@ def kill_run(
             closed = _recover(daemon, venue)
             assert daemon.terminate() == 0, daemon.output()
             away.append((market_now(venue.ledger), END))
-        one_order_an_intent(venue_orders(venue.ledger))
+        one_order_an_intent(venue_orders(venue.ledger), speed)
         moments_naked = naked_moments(venue.ledger)
         longest = longest_s(moments_naked, away, speed)
         assert longest <= NAKED_LIMIT_S, f"a position without a stop for {longest:.1f} s"
@@ -234,32 +236,42 @@ def _true_traces(books: Path) -> int:
 # --- the judge: no second order for one intent --------------------------------------------
 
 
-def one_order_an_intent(orders: list[dict[str, Any]]) -> None:
-    """Each decision has at most one entry at the venue, under its first attempt's name."""
+def one_order_an_intent(orders: list[dict[str, Any]], speed: float) -> None:
+    """Each decision has at most one entry at the venue, within its time, under its first name.
+
+    `speed`: market seconds in one of the machine, by which an entry's way is measured; 1 in
+    lockstep.
+    """
     ours = [order for order in orders if is_ours(order["cloid"])]
     assert len(ours) == len(orders), "orders at the venue that carry no name of ours"
     names = [order["cloid"] for order in ours]
     assert len(set(names)) == len(names), "one client id stands twice in the venue's ledger"
+    allowed_ms = LIFE_MS + round(UNDER_WAY_S * 1000 * speed)
     seen: dict[tuple[str, str], str] = {}
     for order in ours:
         if order["reduce_only"]:
             continue
-        coin, bar, attempt = _decision_of(order)
+        coin, bar, attempt = _decision_of(order, allowed_ms)
         assert attempt == 0, f"an entry of {coin} {bar} was sent again: {order['cloid']}"
         other = seen.setdefault((coin, bar), order["cloid"])
         assert other == order["cloid"], f"two entries for {coin} {bar}: {other}, {order['cloid']}"
 
 
-def _decision_of(order: dict[str, Any]) -> tuple[str, str, int]:
-    """(coin, bar close, attempt) of an entry, found again from its client id alone."""
-    newest = order["at"] - order["at"] % MINUTE_MS + MINUTE_MS
-    for back, number, attempt in product(range(20), range(1, TRACES_A_BAR), range(ATTEMPTS)):
-        close = datetime.fromtimestamp((newest - back * MINUTE_MS) / 1000, UTC)
-        bar = f"{close:%Y%m%dT%H%M}"
-        trace = TraceId(f"{order['coin']}-{bar}-{number}")
-        if client_id(trace, Leg.ENTRY, attempt) == order["cloid"]:
-            return order["coin"], bar, attempt
-    raise AssertionError(f"an entry of no decision: {order['cloid']} in {order['coin']}")
+def _decision_of(order: dict[str, Any], allowed_ms: int) -> tuple[str, str, int]:
+    """(coin, bar close, attempt) of an entry, found again from its client id alone.
+
+    The close of its bar lies at most `allowed_ms` of market time before it.
+    """
+    coin, at = order["coin"], int(order["at"])
+    closes = range(at - at % MINUTE_MS + MINUTE_MS, at - allowed_ms - 1, -MINUTE_MS)
+    for close, number, attempt in product(closes, range(1, TRACES_A_BAR), range(ATTEMPTS)):
+        bar = f"{datetime.fromtimestamp(close / 1000, UTC):%Y%m%dT%H%M}"
+        if client_id(TraceId(f"{coin}-{bar}-{number}"), Leg.ENTRY, attempt) == order["cloid"]:
+            return coin, bar, attempt
+    raise AssertionError(
+        f"an entry of no decision of the {allowed_ms / 1000:g} s before it: "
+        f"{order['cloid']} in {coin}"
+    )
 
 
 # --- looking at the ledger's file, which the venue's rate limit does not count --------------

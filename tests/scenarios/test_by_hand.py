@@ -235,7 +235,7 @@ def test_a_flatten_cut_off_by_a_kill_goes_on_in_the_next_life(tmp_path: Path) ->
             assert {(e["symbol"], e["state"]) for e in told} == {(s, "closed") for s in held}
             assert second.terminate() == 0, second.output()
         books_equal(second.books, venue.ledger)
-        one_order_an_intent(venue_orders(venue.ledger))
+        one_order_an_intent(venue_orders(venue.ledger), SPEED)
 
 
 def _tried(daemon: Operated) -> set[str]:

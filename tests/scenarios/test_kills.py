@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -55,16 +56,29 @@ def entry(trace: str, attempt: int = 0, leg: Leg = Leg.ENTRY) -> dict[str, objec
 def test_the_judge_sees_a_second_entry(orders: list[str], told: str) -> None:
     """From client ids alone, whatever the daemon wrote down."""
     with pytest.raises(AssertionError, match=told):
-        one_order_an_intent([entry(trace) for trace in orders])
+        one_order_an_intent([entry(trace) for trace in orders], SPEED)
 
 
 def test_the_judge_sees_an_entry_sent_again() -> None:
     """No entry is ever resent: its attempt is the first."""
     with pytest.raises(AssertionError, match="was sent again"):
-        one_order_an_intent([entry("BTC-20231114T2214-1", attempt=1)])
+        one_order_an_intent([entry("BTC-20231114T2214-1", attempt=1)], SPEED)
 
 
 def test_the_judge_lets_one_entry_a_decision_pass() -> None:
     """Two bars are two decisions; what reduces may be sent as often as it takes."""
     stop = {**entry("BTC-20231114T2214-1", 3, Leg.STOP), "reduce_only": True}
-    one_order_an_intent([entry("BTC-20231114T2214-2"), entry("BTC-20231114T2213-1"), stop])
+    one_order_an_intent([entry("BTC-20231114T2214-2"), entry("BTC-20231114T2213-1"), stop], SPEED)
+
+
+@pytest.mark.parametrize(
+    ("bar", "speed"), [("20231114T2212", 1), ("20231114T2204", 60), ("20231114T2128", SPEED)]
+)
+def test_the_judge_sees_an_entry_that_came_too_late(bar: str, speed: float) -> None:
+    """A bar's life and 9 s of the machine after its close it may come, and no bar later."""
+    closed = round(datetime.strptime(bar, "%Y%m%dT%H%M").replace(tzinfo=UTC).timestamp() * 1000)
+    last = closed + 60_000 + round(9_000 * speed)
+    order = entry(f"BTC-{bar}-1")
+    one_order_an_intent([{**order, "at": last}], speed)
+    with pytest.raises(AssertionError, match="an entry of no decision"):
+        one_order_an_intent([{**order, "at": last + 1}], speed)

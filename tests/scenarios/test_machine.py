@@ -81,7 +81,7 @@ class Machine:
             lambda: differences(self.daemon.books, self.venue.ledger), CALM_LIMIT_S
         )
         assert found == []
-        one_order_an_intent(venue_orders(self.venue.ledger))
+        one_order_an_intent(venue_orders(self.venue.ledger), SPEED)
         assert longest_s(naked_moments(self.venue.ledger), (), SPEED) <= NAKED_S
 
     def opens(self) -> None:
@@ -217,7 +217,7 @@ def _full_disk(folder: Path) -> None:
             assert daemon.post("close-all", {})[1]["ok"] is True
             assert daemon.terminate() == 0, daemon.output()
         books_equal(daemon.books, venue.ledger)
-        one_order_an_intent(venue_orders(venue.ledger))
+        one_order_an_intent(venue_orders(venue.ledger), SPEED)
         assert longest_s(naked_moments(venue.ledger), (), SPEED) <= NAKED_S
 
 
