@@ -49,6 +49,7 @@ from bot.domain.types import (
 from bot.pipeline.blocks import BlockKind
 from bot.pipeline.endings import why_closed
 from bot.pipeline.facts import Facts
+from bot.pipeline.paid import Paid
 from bot.pipeline.plans import Plan, plan_to_mapping
 from bot.pipeline.pulse import Pulse
 from bot.pipeline.recent import RecentKeys
@@ -90,16 +91,14 @@ class Books(OrderShelf):
         self.entry_times: deque[Ms] = deque(maxlen=1_000)
         self.trades: deque[Trade] = deque(maxlen=RECENT_TRADES)
         self.closed_trades = 0
-        # From when to ask the venue: only a complete answer moves these, never a live event.
+        # From when to ask the venue: only a complete answer moves it, never a live event.
         self.fills_from = Ms(0)
-        self.funding_from = Ms(0)
         self.in_doubt = False  # a fill came that is not ours, or fits only after another one
         self.gone: set[Symbol] = set()  # held by the books, not by the venue
         self.dust: set[Symbol] = set()  # held, and less than a lot
-        self.last_funding_at = Ms(0)
         self.last_fill_at = Ms(0)  # the newest fill that was folded
         self.fill_keys: RecentKeys[FillKey] = RecentKeys()
-        self.funding_keys: RecentKeys[tuple[Symbol, Ms]] = RecentKeys()
+        self.paid = Paid()
         self.pulse = Pulse(clock)
 
     # --- what is known --------------------------------------------------------------
@@ -272,19 +271,20 @@ class Books(OrderShelf):
 
     def funded(self, funding: Funding) -> bool:
         """Fold one funding payment, once; False too when nobody of ours owes it."""
-        key = (funding.symbol, funding.at)
-        if key in self.funding_keys or not self.owes(funding):
+        if funding in self.paid or not self.owes(funding):
             return False
-        self.funding_keys.add(key)
-        self.last_funding_at = max(self.last_funding_at, funding.at)
+        self.paid.add(funding)
         self.ledger = booked(self.ledger, (), (funding,))
-        last = sorted(symbol for symbol, at in self.funding_keys if at == self.last_funding_at)
         held, late = self._paid_by(funding)
-        # A start asks from the last payment's time on, and must know which of them are in.
-        state = {"funded": last}
+        state = self.paid.state()
         changes = Changes(funding=(funding,), positions=held, trades=late, state=state)
         self._rows.behind(changes)
         return True
+
+    def funded_until(self, at: Ms) -> None:
+        """Every payment before `at` is booked, or known to be somebody else's."""
+        if self.paid.complete(at):
+            self._rows.behind(Changes(state=self.paid.state()))
 
     def _paid_by(self, funding: Funding) -> tuple[tuple[Position, ...], tuple[Trade, ...]]:
         """Add a payment to the position or trade it belongs to; what changed."""

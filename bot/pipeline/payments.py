@@ -29,12 +29,13 @@ class Payments:
     def fold(self, told: Iterable[Funding]) -> bool:
         """Book what is ours; False while one that nobody owes may wait for its fill."""
         books, settled = self._books, True
+        complete = books.paid.since
         for funding in sorted(told, key=lambda each: each.at):
-            known = (funding.symbol, funding.at) in books.funding_keys
-            if not known and not books.funded(funding):
+            if funding not in books.paid and not books.funded(funding):
                 settled = self._unowed(funding) and settled
             if settled:
-                books.funding_from = max(books.funding_from, funding.at)
+                complete = funding.at
+        books.funded_until(complete)
         return settled
 
     def _unowed(self, funding: Funding) -> bool:

@@ -257,7 +257,7 @@ class Reconcile:
         hour = (self._clock.now() - FUNDING_LATE_MS) // HOUR_MS
         if hour == self._funding_hour:
             return
-        told = await self._venue.funding_since(books.funding_from)
+        told = await self._venue.funding_since(books.paid.since)
         self._funding_hour = hour if self._payments.fold(told) else None
 
     async def _settle_absent(self, resting: dict[int, VenueOrder], began: float) -> None:

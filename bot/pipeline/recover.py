@@ -53,7 +53,6 @@ def restore(
     books.baseline_known = baseline is not None
     for position in recovered.positions:
         books.positions[position.symbol] = position
-    books.last_funding_at = recovered.last_funding_at
     _restore_state(books, state)
     for order in recovered.open_orders:
         if order.status in IN_DOUBT:
@@ -79,7 +78,7 @@ def restore(
     # Before the first payment nothing says which hours are in: from the oldest trade known on.
     began = [position.opened_at for position in recovered.positions]
     began += [trade.opened_at for trade in recovered.recent_trades]
-    books.funding_from = Ms(recovered.last_funding_at or min([since, *began]))
+    books.paid.recover(state, recovered.last_funding_at, Ms(min([since, *began])))
     books.closed_trades = recovered.closed_trades
     books.trades.extend(recovered.recent_trades)
 
@@ -132,9 +131,6 @@ def _restore_state(books: Books, state: Mapping[str, object]) -> None:
                 books.intents[symbol] = TraceId(str(value))
             case "decided" if value is not None:
                 books.decided[symbol] = Ms(int(str(value)))
-            case "funded" if isinstance(value, list):
-                last = books.last_funding_at
-                books.funding_keys.update((Symbol(str(each)), last) for each in value)
             case "entries" if isinstance(value, list):
                 books.entry_times.extend(Ms(int(at)) for at in value)
     for symbol, position in books.positions.items():

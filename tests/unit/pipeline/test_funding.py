@@ -2,17 +2,55 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from decimal import Decimal
 
 from bot.domain.types import ZERO, ExitReason, Funding, Ms, Symbol
-from tests.unit.pipeline.given import BTC, ETH, running
+from tests.unit.pipeline.given import BTC, ETH, Kit, entry, plan, running
 from tests.unit.pipeline.given import kit as a_kit
 from tests.unit.pipeline.test_recover import start_again
 
 
 def paid(symbol: Symbol, usd: str, at: int) -> Funding:
     return Funding(symbol, Decimal(usd), ZERO, ZERO, Ms(at))
+
+
+async def died_before_a_fill_was_told(made: Kit) -> tuple[Funding, Funding]:
+    """BTC is held and has paid; ETH has paid too, and the fill that owes it is not told."""
+    async with running(made):
+        await made.enter()
+        made.venue.tells = False
+        cleared = entry(ETH)
+        entering = asyncio.ensure_future(made.execution.enter(cleared, plan(cleared)))
+        await made.play(500)
+        at = made.clock.now()
+        payments = (paid(ETH, "-0.5", at), paid(BTC, "-1", at + 3))
+        made.venue.tells = True
+        for payment in payments:
+            made.venue.tell(payment)
+        made.venue.fundings.extend(payments)
+        await made.play(500)
+        entering.cancel()
+        await asyncio.gather(entering, return_exceptions=True)
+    assert made.books.ledger.funding == Decimal(-1)
+    return payments
+
+
+async def test_a_payment_that_waits_for_its_fill_is_booked_by_the_next_life() -> None:
+    """A later one of another coin was booked before the crash: it is asked for all the same."""
+    dead = a_kit()
+    await died_before_a_fill_was_told(dead)
+    made = await start_again(dead)
+    async with running(made):
+        await made.finish(made.reconcile.step())
+        assert made.books.positions[ETH].funding == Decimal("-0.5")
+        assert made.books.positions[BTC].funding == Decimal(-1)
+        assert made.books.ledger.funding == Decimal("-1.5")
+    third = await start_again(made)
+    async with running(third):
+        await third.finish(third.reconcile.step())
+        assert third.books.ledger.funding == Decimal("-1.5")
 
 
 async def test_a_payment_of_before_a_position_is_not_that_positions() -> None:
@@ -27,7 +65,7 @@ async def test_a_payment_of_before_a_position_is_not_that_positions() -> None:
         await made.finish(made.reconcile.step())
         assert made.books.ledger.funding == ZERO
     again = await start_again(made)
-    again.books.funding_from = foreign.at
+    again.books.paid.since = foreign.at
     async with running(again):
         await again.finish(again.reconcile.step())
         assert (again.books.ledger.funding, again.books.positions[ETH].funding) == (ZERO, ZERO)
@@ -72,12 +110,12 @@ async def test_a_payment_of_a_strangers_position_moves_no_equity() -> None:
         made.venue.fundings = [foreign]
         made.venue.tell(foreign)
         await made.finish(made.reconcile.step())
-        assert made.books.funding_from < at, "its fill may be told yet"
+        assert made.books.paid.since < at, "its fill may be told yet"
         await made.play(61_000)
         await made.finish(made.reconcile.step())
         assert not made.books.funded(foreign)
         assert made.books.ledger.funding == ZERO
-        assert made.books.funding_from == at
+        assert made.books.paid.since == at
         made.reconcile._funding_hour = None
         made.venue.fundings.append(Funding(BTC, Decimal(-1), ZERO, ZERO, made.clock.now()))
         await made.finish(made.reconcile.step())
