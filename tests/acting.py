@@ -333,6 +333,6 @@ def _wired(
         facts=facts,
         cadence=Cadence(),
     )
-    care = Care(clock, feed, books, desk, POLICIES.protection)
+    care = Care(clock, feed, books, desk, health, POLICIES.protection)
     parts = (journal, rows, books, execution, desk, care, reconcile, health, instruments, told)
     return Acting(clock, market, exchange, hyperliquid, *parts)

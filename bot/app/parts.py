@@ -142,7 +142,7 @@ def _guarding(
     transfers = Transfers(hyperliquid.venue, books, money.rows, money.facts)
     return _Guarding(
         Closing(clock, feed, books, desk, acting.execution, ExitWishes(books, money.rows, clock)),
-        Care(clock, feed, books, desk, policies.protection, world.pace.care_s),
+        Care(clock, feed, books, desk, money.health, policies.protection, world.pace.care_s),
         transfers,
         _lookout(world, hyperliquid, policies, money, transfers, scan),
     )

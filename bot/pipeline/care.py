@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 
 from bot.domain.protection import CloseNow, Hold, MoveStop, ProtectionPolicy, next_step
-from bot.domain.types import ExitReason, Market, Symbol
+from bot.domain.types import ExitReason, Market, Ms, Symbol
 from bot.pipeline.books import Books
 from bot.pipeline.desk import Desk
+from bot.pipeline.health import Health
 from bot.ports import Clock, Feed
 
 
@@ -24,6 +25,7 @@ class Care:
         feed: Feed,
         books: Books,
         desk: Desk,
+        health: Health,
         policy: ProtectionPolicy,
         every_s: float = 1.0,
     ) -> None:
@@ -31,6 +33,7 @@ class Care:
         self._feed = feed
         self._books = books
         self._desk = desk
+        self._health = health
         self._policy = policy
         self._every_s = every_s
         self._due = clock.monotonic()
@@ -83,7 +86,7 @@ class Care:
             guard,
             market,
             plan.atr if plan is not None else 0.0,
-            self._books.safety.market_time(),
+            self._market_time(),
             self._clock.monotonic(),
             self._policy,
         )
@@ -95,3 +98,11 @@ class Care:
                 self._desk.move_stop(symbol, price)
             case CloseNow(reason=reason):
                 self._desk.close(symbol, reason)
+
+    def _market_time(self) -> Ms:
+        """What a time stop goes by: the venue's clock, which stamped the fill that opened.
+
+        Ours may be days off, and a start knows that only when the venue has answered.
+        """
+        told = self._health.venue_now()
+        return told if told is not None else self._books.safety.market_time()

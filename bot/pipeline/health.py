@@ -16,6 +16,7 @@ from bot.ports import Clock, Feed, Venue
 
 log = structlog.get_logger(__name__)
 
+AGREE_MS = 1_000  # spec 05: within it clocks are one, and the rest is the way of the answer
 STEP_MS = 1_000  # our wall clock moved by more than time did: it was set while we asked
 
 
@@ -48,6 +49,7 @@ class Health:
         self.measured_at: float | None = None  # machine time of the last answer
         self.clock_known = True  # the venue told its time not long ago
         self._venue_wall: int | None = None  # signing time at the venue, of the last answer
+        self._venue_at: tuple[Ms, float] | None = None  # market time there, at that machine time
 
     def facts(self, symbol: Symbol, last_close: Ms) -> RiskFacts | None:
         """The world as it is now; None without any price."""
@@ -73,8 +75,9 @@ class Health:
         if self._speed is None:
             return
         try:
-            asked_at, wall = self._clock.monotonic(), self._clock.wall()
-            self.skew_ms = round(await self._venue.clock_skew_ms() / self._speed)
+            now, asked_at, wall = self._clock.now(), self._clock.monotonic(), self._clock.wall()
+            ahead_ms = await self._venue.clock_skew_ms()
+            self.skew_ms = round(ahead_ms / self._speed)
             self.measured_at = asked_at
         except (TransientError, VenueRejected, AmbiguousOutcome) as error:
             log.warning("clock_skew_not_measured", error=str(error))
@@ -83,6 +86,9 @@ class Health:
         stepped = abs(self._clock.wall() - wall - lasted_ms) > STEP_MS
         # Before half the round trip, so at most what the venue's clock said.
         self._venue_wall = None if stepped else wall + self.skew_ms
+        if not stepped:
+            apart_ms = ahead_ms if abs(self.skew_ms) > AGREE_MS else 0
+            self._venue_at = Ms(now + apart_ms), asked_at
 
     def judge_clock(self, late_s: float) -> None:
         """Say whether the last measure still counts: at most `late_s` machine seconds old."""
@@ -91,6 +97,19 @@ class Health:
         if self.clock_known and not known:
             log.error("clock_not_known", action="no entries until the venue tells its time")
         self.clock_known = known
+
+    def venue_now(self) -> Ms | None:
+        """Market time by the venue's clock; None: it has not told it in this life.
+
+        From its last answer on at the pace of machine time, so that nothing becomes of it when
+        our own clock is set. In lockstep both clocks are one.
+        """
+        if self._speed is None:
+            return self._clock.now()
+        if self._venue_at is None:
+            return None
+        told, at = self._venue_at
+        return Ms(told + int((self._clock.monotonic() - at) * 1000 * self._speed))
 
     @property
     def venue_ahead_ms(self) -> int:

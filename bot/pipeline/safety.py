@@ -69,7 +69,6 @@ class Safety:
         self._limits = limits
         self.speed = speed
         self._time = TrustedTime.begin(clock.now(), clock.monotonic(), Ms(0))
-        self._was_agreed = True  # in this life
         self._unwritten: list[BreakerEvent] = []
         self._written_peak = Decimal(0)
         self.readings = Readings()
@@ -95,7 +94,6 @@ class Safety:
         self.events.extend(events)
         now, machine_s = self._clock.now(), self._clock.monotonic()
         self._time = TrustedTime.begin(now, machine_s, self.book.seen_at)
-        self._was_agreed = not self._time.doubted
 
     def durable(self) -> dict[str, object]:
         """The state rows as they stand."""
@@ -261,16 +259,15 @@ class Safety:
         return self._time.doubted_from if self._time.doubted else None
 
     def market_time(self) -> Ms:
-        """Now, for care: after a jump of the clock at machine pace, until the venue agrees.
+        """Now, for care, while the venue has not told its time: at the earliest.
 
-        Before anybody agreed in this life, the clock's own word: while nobody ran, nobody counted.
+        What Keel itself saw pass counts, and no more than the clock says: one that is days
+        ahead brings nothing about, and no more does a row of a time when it was.
         """
-        believed = self._now()
-        return believed if self._was_agreed else self._clock.now()
+        return Ms(min(self._now(), self._clock.now()))
 
     def clock_agreed(self) -> None:
         """The venue's clock agreed with ours: what the clock says is believed again."""
-        self._was_agreed = True
         self._time = self._time.agreed(self._clock.now(), self._clock.monotonic())
 
     def _now(self) -> Ms:

@@ -185,7 +185,7 @@ def kit(
         facts=facts,
         cadence=cadence,
     )
-    care = Care(clock, feed, books, desk, policies.protection)
+    care = Care(clock, feed, books, desk, health, policies.protection)
     made = Kit(
         clock,
         venue,

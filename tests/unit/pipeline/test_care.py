@@ -5,12 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, cast
-
-import pytest
 
 from bot.domain.types import ExitReason, Leg, Ms, TradingState
-from bot.runtime.clock import ManualClock
 from tests.unit.pipeline.given import BTC, ETH, POLICIES, Kit, kit, running, stops
 
 PROTECTION = replace(POLICIES.protection, trail_spacing_s=0.0, break_even_r=1.0)
@@ -99,53 +95,6 @@ async def test_the_breakers_see_equity_each_second() -> None:
         made.feed.price(BTC, 110.0, made.clock.now())
         await made.clock.run_for(1_500)
         assert made.books.safety.book.peak > 1_000
-
-
-class SetClock:
-    """A clock whose market time somebody sets; machine time goes on as it did."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        self._clock = clock
-        self.by_ms = 0
-
-    def now(self) -> Ms:
-        return Ms(self._clock.now() + self.by_ms)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._clock, name)
-
-
-@pytest.mark.parametrize("by_ms", [-3_600_000, 3_600_000], ids=["back", "forward"])
-async def test_a_clock_that_is_set_neither_hastens_nor_holds_up_a_time_stop(by_ms: int) -> None:
-    """Ten minutes are ten minutes: care goes on at machine pace until the venue's clock agrees."""
-    policies = replace(POLICIES, protection=replace(PROTECTION, time_stop_ms=600_000))
-    made = kit(policies=policies)
-    clock = cast(Any, SetClock(made.clock))
-    made.books.safety._clock = made.care._clock = clock
-    async with running(made, made.care.run()):
-        await made.enter()
-        await made.play(60_000)
-        clock.by_ms = by_ms
-        await made.play(480_000)
-        assert BTC in made.books.positions
-        await made.play(90_000)
-        assert made.books.trades[-1].exit_reason is ExitReason.TIME_STOP
-
-
-async def test_what_fell_due_while_nobody_ran_is_done_before_the_clocks_are_compared() -> None:
-    """A start believes the clock of what it has to count itself, as nobody counted meanwhile."""
-    made = kit()
-    safety = made.books.safety
-    safety.equity(made.books.equity())
-    safety.recover(safety.durable())
-    by_hand = cast(Any, SetClock(made.clock))
-    by_hand.by_ms = 36_000_000  # so long nobody ran
-    safety._clock = by_hand
-    assert safety.doubts_clock_since is not None
-    assert safety.market_time() == by_hand.now()
-    safety.clock_agreed()
-    by_hand.by_ms *= 2
-    assert safety.market_time() < by_hand.now(), "from then on a jump is one"
 
 
 async def test_a_time_stop_closes_the_position() -> None:
