@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
@@ -96,6 +97,21 @@ async def test_the_best_score_enters_first() -> None:
     async with running(made):
         await made.play(2_000)
     assert [intent.symbol for intent in made.venue.of_leg(Leg.ENTRY)] == [ETH, SOL, BTC]
+
+
+@pytest.mark.parametrize("halted", [True, False], ids=["halted", "active"])
+async def test_the_loop_has_its_turn_between_two_entries(halted: bool) -> None:
+    """What eight entries take at once nobody else may have to wait for, least of all an exit."""
+    made = kit()
+    for symbol in many(made, ENTRY_LANE):
+        made.desk.offer(await offer(made, symbol))
+    made.books.safety.state = TradingState.HALTED if halted else TradingState.ACTIVE
+    seen = [0]
+    async with running(made):
+        while seen[-1] < ENTRY_LANE:
+            await asyncio.sleep(0)
+            seen.append(len(made.traces.records))
+    assert max(later - earlier for earlier, later in pairwise(seen)) == 1
 
 
 async def test_an_entry_is_traced_to_its_protection() -> None:

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from bot.domain.proposal import NoProposal
 from bot.domain.reasons import Reason, Stage
 from bot.domain.red_flags import FlagCode, FlagPolicy
+from bot.domain.signals import SignalArray
 from bot.domain.types import (
     Action,
     Bars,
@@ -281,9 +282,18 @@ async def test_the_bars_of_a_decision_are_kept_once() -> None:
 
 
 async def test_each_symbol_thinks_in_a_turn_of_the_loop_of_its_own() -> None:
-    """However many candles close at once, a price is looked at between two symbols."""
-    made = thinking(rules=())
-    turns, looked = [0], []
+    """However many candles close at once, a price is looked at between two symbols.
+
+    And between what is seen of one and what is thought of it.
+    """
+    turns, looked, thought = [0], [], []
+
+    class Noted(FixedRule):
+        def signals(self, bars: Bars) -> SignalArray:
+            thought.append(turns[0])
+            return super().signals(bars)
+
+    made = thinking(rules=(Noted("scalper.standard"),))
 
     async def count() -> None:
         while True:
@@ -309,7 +319,7 @@ async def test_each_symbol_thinks_in_a_turn_of_the_loop_of_its_own() -> None:
         await cycle
     counter.cancel()
     assert sorted(symbol for _, symbol in looked) == [BTC, ETH, SOL]
-    assert len({turn for turn, _ in looked}) == 3
+    assert len({turn for turn, _ in looked} | set(thought)) == len(looked) + len(thought) == 6
 
 
 async def test_symbols_set_out_one_a_turn() -> None:
