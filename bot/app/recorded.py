@@ -26,7 +26,7 @@ from bot.ports import Clock, TraceRecord
 from bot.runtime.log_tail import tail
 from bot.runtime.logs import FILE_NAME
 from bot.version import VERSION
-from bot.web.encode import Plain
+from bot.web.encode import Plain, Written, write
 from bot.web.view import Component, Health, HealthState, Readiness
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 REFRESH_S = 5.0
 COUNTED_TRADES = 1_000  # over which the stand-alone server gives its figures
 SHOWN_TRADES = 20
-KEPT_DIGESTS = 100  # as many as can be asked for at once; 15 kB each
+KEPT_DIGESTS = 100  # as many as can be asked for at once; 1 to 4 kB each
 YIELD_EVERY = 5  # bodies opened between two turns of the loop
 HEADS_A_TURN = 100
 # What a list of traces shows of each, in this order; times end in `_at` outside.
@@ -70,7 +70,7 @@ class RecordedTraces:
         self._report_clock = clock
         self._reports: ReportView | None = None
         self._source = source
-        self._digests: OrderedDict[tuple[str, str, str, float], Plain] = OrderedDict()
+        self._digests: OrderedDict[tuple[str, str, str, float], Written] = OrderedDict()
 
     async def traces(self, limit: int) -> Sequence[Mapping[str, object]]:
         found: list[Mapping[str, object]] = []
@@ -95,7 +95,7 @@ class RecordedTraces:
         orders = await self._store.journal.orders_of(record.trace_id)
         return {**_head(record), "orders": orders, "body": record.body}
 
-    async def decisions(self, limit: int) -> Sequence[Plain]:
+    async def decisions(self, limit: int) -> Sequence[Written]:
         found = []
         for number, row in enumerate(await self._store.traces.proposed(limit)):
             if number % YIELD_EVERY == 0:
@@ -103,12 +103,12 @@ class RecordedTraces:
             found.append(self._digest(row))
         return found
 
-    def _digest(self, row: ReadRow) -> Plain:
+    def _digest(self, row: ReadRow) -> Written:
         """Opened once; a road that went further is another row and is opened again."""
         key = (row["id"], row["stage"], row["result"], row["duration_ms"])
         known = self._digests.get(key)
         if known is None:
-            known = self._digests[key] = Plain(digest(record_of(row)))
+            known = self._digests[key] = Written(write(Plain(digest(record_of(row)))))
             if len(self._digests) > KEPT_DIGESTS:
                 self._digests.popitem(last=False)
         return known

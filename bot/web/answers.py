@@ -6,7 +6,7 @@ Refuses to know the routes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,10 +15,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from bot.domain.errors import Misasked, TransientError
-from bot.web.encode import Plain, encode, plain
+from bot.web.encode import Written, encode, write
 
 SAFE_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-PART = 50  # rows that are walked without a look at the sockets: 1 ms
+PART = 10_000  # characters that are written without a look at the sockets: half a millisecond
 CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -47,19 +47,35 @@ class Json(Response):
         super().__init__(encode(content), status_code, {**SAFE_HEADERS, **(headers or {})})
 
 
-async def in_turns(content: Mapping[str, object]) -> Mapping[str, object]:
-    """The same answer with its long lists walked a part at a time: 500 rows take 10 ms."""
-    walked: dict[str, object] = {}
-    for name, value in content.items():
-        if not isinstance(value, list | tuple):
-            walked[name] = value
-            continue
-        rows: list[object] = []
-        for start in range(0, len(value), PART):
-            rows += [plain(row, name) for row in value[start : start + PART]]
+async def in_turns(content: Mapping[str, object]) -> Response:
+    """The answer, written a part at a time: 500 rows take 10 ms.
+
+    What made `content` has had its turn of the loop; the writing begins with the next.
+    """
+    parts: list[str] = []
+    written = PART
+    for part in _parts(content):
+        if written >= PART:
             await asyncio.sleep(0)
-        walked[name] = Plain(rows)
-    return walked
+            written = 0
+        parts.append(part)
+        written += len(part)
+    return Json(Written("".join(parts)))
+
+
+def _parts(content: Mapping[str, object]) -> Iterator[str]:
+    """`content` as JSON, a member or a row of one at a time."""
+    yield "{"
+    for number, (name, value) in enumerate(content.items()):
+        yield f"{',' if number else ''}{write(name)}:"
+        if not isinstance(value, list | tuple):
+            yield write(value, name)
+            continue
+        yield "["
+        for place, row in enumerate(value):
+            yield f"{',' if place else ''}{write(row, name)}"
+        yield "]"
+    yield "}"
 
 
 def refusal(

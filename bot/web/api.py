@@ -98,7 +98,7 @@ def _add_reading(app: FastAPI, view: StatusView, access: list[Any]) -> None:
     @app.get("/status", response_class=Json, dependencies=access)
     async def status() -> Response:
         """Mode, phase, trading state, positions, money, orders, breakers, services."""
-        return Json(view.status())
+        return await in_turns(view.status())
 
     @app.get("/breakers", response_class=Json, dependencies=access)
     async def breakers(limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Response:
@@ -106,7 +106,7 @@ def _add_reading(app: FastAPI, view: StatusView, access: list[Any]) -> None:
 
         `history` is newest first; `cleared_at` is null while the breaker holds.
         """
-        return Json(await view.breakers(limit))
+        return await in_turns(await view.breakers(limit))
 
     @app.get("/metrics", response_class=Json, dependencies=access, responses={200: METRICS_200})
     async def metrics(
@@ -116,7 +116,7 @@ def _add_reading(app: FastAPI, view: StatusView, access: list[Any]) -> None:
         """Figures as JSON, or in the exposition format for text/plain and openmetrics."""
         accept = request.headers.get("accept", "")
         if form == "json" or (form is None and not wants_exposition(accept)):
-            return Json(view.metrics())
+            return await in_turns(view.metrics())
         body, content_type = expose(view.metrics(), accept if form is None else "")
         return Response(body, headers={**SAFE_HEADERS, "Content-Type": content_type})
 
@@ -128,15 +128,14 @@ def _add_traces(app: FastAPI, view: StatusView, kept: LastGood, access: list[Any
 
         Times are in ms UTC; `nearest_miss` is the failed number closest to its limit.
         """
-        return Json(
-            await kept.answer(("decisions", limit), named("decisions", view.decisions(limit)))
-        )
+        found = await kept.answer(("decisions", limit), named("decisions", view.decisions(limit)))
+        return await in_turns(found)
 
     @app.get("/traces", response_class=Json, dependencies=access)
     async def traces(limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Response:
         """The latest decisions, newest first."""
         found = await kept.answer(("traces", limit), named("traces", view.traces(limit)))
-        return Json(await in_turns(found))
+        return await in_turns(found)
 
     @app.get("/traces/funnel", response_class=Json, dependencies=access)
     async def funnel(since: datetime | None = None) -> Response:
@@ -154,7 +153,7 @@ def _add_traces(app: FastAPI, view: StatusView, kept: LastGood, access: list[Any
         if start is not None and start > (view.now() or start):
             raise Misasked("query.since: it lies after the newest record, in market time")
         key = ("report", kept.since(start), symbol)
-        return Json(await kept.answer(key, view.report(start, symbol), wait_s=None))
+        return await in_turns(await kept.answer(key, view.report(start, symbol), wait_s=None))
 
     @app.get(
         "/traces/{trace_id}",
@@ -181,12 +180,12 @@ def _add_charts(app: FastAPI, view: StatusView, kept: LastGood, access: list[Any
         """
         start = None if since is None else to_ms(since)
         key = ("equity", kept.since(start), limit)
-        return Json(await kept.answer(key, view.equity(start, limit)))
+        return await in_turns(await kept.answer(key, view.equity(start, limit)))
 
     @app.get("/trades", response_class=Json, dependencies=access)
     async def trades(limit: Annotated[int, Query(ge=1, le=200)] = 50) -> Response:
         """The latest closed trades, newest first."""
-        return Json({"trades": await view.trades(limit)})
+        return await in_turns({"trades": await view.trades(limit)})
 
     @app.get("/trades/summary", response_class=Json, dependencies=access)
     async def summary() -> Response:
@@ -195,7 +194,7 @@ def _add_charts(app: FastAPI, view: StatusView, kept: LastGood, access: list[Any
         Rates are fractions with their 95 % interval; `course` has a point a trade, over the
         last `window` trades, times in ms UTC.
         """
-        return Json(await kept.answer(("summary",), view.summary()))
+        return await in_turns(await kept.answer(("summary",), view.summary()))
 
     @app.get("/candles", response_class=Json, dependencies=access, responses=UNKNOWN_SYMBOL)
     async def candles(
@@ -209,9 +208,10 @@ def _add_charts(app: FastAPI, view: StatusView, kept: LastGood, access: list[Any
         """
         asked = known(view.candles(Symbol(symbol), timeframe, limit))
         try:
-            return Json(await kept.answer(("candles", symbol, timeframe, limit), asked))
+            found = await kept.answer(("candles", symbol, timeframe, limit), asked)
         except Unknown:
             return refusal(404, "not_found", "no candles of this symbol have been seen yet")
+        return await in_turns(found)
 
 
 def _add_logs(app: FastAPI, view: StatusView, access: list[Any]) -> None:
@@ -221,7 +221,7 @@ def _add_logs(app: FastAPI, view: StatusView, access: list[Any]) -> None:
         level: Annotated[str, Query(pattern="^(debug|info|warning|error|critical)$")] = "info",
     ) -> Response:
         """The newest lines of the log of this level or worse; secrets are masked."""
-        return Json(await view.logs(limit, level))
+        return await in_turns(await view.logs(limit, level))
 
 
 def _add_events(app: FastAPI, view: StatusView, access: list[Any]) -> None:

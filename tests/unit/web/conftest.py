@@ -32,6 +32,7 @@ class FakeDaemon:
     broken: bool = False
     hangs: bool = False
     filler: str = ""  # makes a push large
+    figures: int = 0  # in each row: makes an answer large
     pushes: int = 0
     asked: list[object] = field(default_factory=list)
     used: list[str] = field(default_factory=list)
@@ -52,7 +53,8 @@ class FakeDaemon:
     def status(self) -> Mapping[str, object]:
         if self.broken:
             raise RuntimeError("secret inside")
-        return {"mode": "demo", "equity": Decimal("1000.50"), "next_scan_at": 1_700_000_000_000}
+        shown = {"mode": "demo", "equity": Decimal("1000.50"), "next_scan_at": 1_700_000_000_000}
+        return shown | {f"part_{number}": self._row() for number in range(self.figures)}
 
     def metrics(self) -> Mapping[str, object]:
         return {"total_trades": 3, "win_rate": 0.5, "latency": {"p95_ms": 12.0}, "note": "text"}
@@ -66,7 +68,7 @@ class FakeDaemon:
         return {"breakers": [], "history": [{"at": Ms(1_700_000_000_000)}] * min(limit, 2)}
 
     async def trades(self, limit: int) -> Sequence[Mapping[str, object]]:
-        return [{"symbol": "BTC", "net_pnl": Decimal("1.5")}] * limit
+        return [{"symbol": "BTC", "net_pnl": Decimal("1.5"), **self._row()}] * limit
 
     async def summary(self) -> Mapping[str, object]:
         self._ask()
@@ -92,11 +94,11 @@ class FakeDaemon:
 
     async def decisions(self, limit: int) -> Sequence[object]:
         self._ask()
-        return [Plain({"id": f"BTC-20260101T0000-{n}"}) for n in range(limit)]
+        return [Plain({"id": f"BTC-20260101T0000-{n}", **self._row()}) for n in range(limit)]
 
     async def traces(self, limit: int) -> Sequence[Mapping[str, object]]:
         self._ask()
-        return [{"trace_id": f"BTC-20260101T0000-{n}"} for n in range(limit)]
+        return [{"trace_id": f"BTC-20260101T0000-{n}", **self._row()} for n in range(limit)]
 
     async def trace(self, trace_id: str) -> Mapping[str, object] | None:
         self.asked.append(trace_id)
@@ -112,6 +114,9 @@ class FakeDaemon:
         self.asked.append(since)
         self._ask()
         return {"steps": []}
+
+    def _row(self) -> dict[str, object]:
+        return {f"figure_{number}": 1.5 for number in range(self.figures)}
 
     def _ask(self) -> None:
         if not self.database:
