@@ -25,8 +25,8 @@ _TRACE_ID = re.compile(r".+-(\d{8}T\d{4})-\d+")
 def append(folder: Path, rows: Sequence[ReadRow]) -> None:
     """Write trace rows, oldest first, to the files of their months, and read them back.
 
-    Raises OSError when a file cannot be written or does not give back what was written; it is
-    then as it was before.
+    Raises OSError when a file cannot be written or does not give back what was written, or a row
+    is damaged; the files are then as they were before.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for month, group in groupby(rows, _month):
@@ -49,7 +49,7 @@ def find(folder: Path, trace_id: str) -> tuple[str, bytes] | None:
     """(file name, line) of an archived trace, the last one written; None when it is in none.
 
     A trace starts at the close of its bar or soon after: its month's file or the next one's.
-    Raises OSError.
+    Raises OSError, also for a file that is damaged.
     """
     close = _bar_close(trace_id)
     if close is None:
@@ -74,9 +74,15 @@ def _bar_close(trace_id: str) -> datetime | None:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
+    """Those of every whole member: the rows of one that is being appended are in the table."""
     with gzip.open(path) as lines:
-        for line in lines:
-            yield line.rstrip(b"\n")
+        try:
+            for line in lines:
+                yield line.rstrip(b"\n")
+        except EOFError:
+            return
+        except zlib.error as error:
+            raise OSError(f"{path.name}: {error}") from error
 
 
 def _month(row: ReadRow) -> str:
@@ -84,7 +90,10 @@ def _month(row: ReadRow) -> str:
 
 
 def _line(row: ReadRow) -> bytes:
-    body: Any = canonical.loads(zlib.decompress(row["body"]))
+    try:
+        body: Any = canonical.loads(zlib.decompress(row["body"]))
+    except (zlib.error, TypeError, ValueError, RecursionError) as error:
+        raise OSError(f"trace {row['id']} is damaged in the database: {error}") from None
     return canonical.dumps({**row, "body": body})
 
 

@@ -123,6 +123,36 @@ async def test_a_write_cut_off_by_a_kill_is_taken_back(store: Store, tmp_path: P
     assert not (folder / archive_file.PENDING).exists()
 
 
+async def test_a_half_written_end_hides_nothing_before_it(store: Store, tmp_path: Path) -> None:
+    """A batch is on its way while the page asks, or a kill cut it off and none came since."""
+    await stored(store, at_day(0))
+    await store.archive.move_older(Ms(AT + DAY_MS))
+    with (tmp_path / "archive" / "traces-202609.jsonl.gz").open("ab") as file:
+        file.write(gzip.compress(b"the rows of the next batch\n" * 50)[:-9])
+    assert await store.archive.find(at_day(0).trace_id) is not None
+    assert await store.archive.find(at_day(1).trace_id) is None
+
+
+async def test_a_damaged_file_is_said(store: Store, tmp_path: Path) -> None:
+    """As an error of the disk, which the routes and `replay` answer; never as "no such trace"."""
+    await stored(store, at_day(0))
+    await store.archive.move_older(Ms(AT + DAY_MS))
+    path = tmp_path / "archive" / "traces-202609.jsonl.gz"
+    data = bytearray(path.read_bytes())
+    data[12] ^= 0x55
+    path.write_bytes(data)
+    with pytest.raises(TransientError, match="traces-202609"):
+        await store.archive.find(at_day(0).trace_id)
+
+
+def test_a_damaged_row_stays_and_is_named(tmp_path: Path) -> None:
+    """Raised as what the daily jobs bear: a crash of theirs would end the backups, too."""
+    row = {"id": "BTC-20260901T0000-1", "started_at": AT, "body": b"no zlib"}
+    with pytest.raises(OSError, match="BTC-20260901T0000-1 is damaged"):
+        archive_file.append(tmp_path, [row])
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_rows_that_could_not_be_deleted_are_archived_again(
     store: Store, tmp_path: Path
 ) -> None:
