@@ -9,6 +9,7 @@ import asyncio
 
 import structlog
 
+from bot.app.clock_view import clock_component
 from bot.app.model_view import model_components
 from bot.app.parts import Parts
 from bot.pipeline.facts import Fact
@@ -52,6 +53,7 @@ class DaemonHealth:
         return (
             self._database(),
             self._venue(),
+            clock_component(self._parts),
             self._market_data(),
             self._reconciled(),
             self._scheduler(),

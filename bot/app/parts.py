@@ -60,6 +60,7 @@ class Parts:
     facts: Facts
     rows: Rows
     books: Books
+    health: Health
     execution: Execution
     approvals: Approvals
     desk: Desk
@@ -105,6 +106,7 @@ def build(
         facts=money.facts,
         rows=money.rows,
         books=money.books,
+        health=money.health,
         execution=acting.execution,
         approvals=thinking.approvals,
         desk=acting.desk,

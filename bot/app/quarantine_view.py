@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from bot.app.clock_view import clock_status
 from bot.app.parts import Parts
 from bot.pipeline.blocks import Block, BlockKind
 
 
 def not_in_step(parts: Parts) -> Mapping[str, object]:
-    """The rows of /status about it: blocks and their causes, reconciliation, wishes to close."""
+    """The rows of /status about it: blocks, reconciliation, the clocks, wishes to close."""
     safety = parts.books.safety
     return {
         "foreign_orders": parts.reconcile.foreign_orders,
         "reconciliation": reconciliation_of(parts),
+        "venue_clock": clock_status(parts),
         "blocked": dict(safety.blocked),
         "blocks": safety.blocks.all(),
         "closing": list(parts.closing.standing()),

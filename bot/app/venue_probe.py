@@ -60,7 +60,7 @@ async def _descend(settings: Settings, rules: tuple[LoadedStrategy, ...]) -> Asy
             return
         yield Line("simulator", tried, Outcome.OK, f"answers with {len(markets)} coins")
         yield await _account(hyperliquid)
-        yield await _skew(hyperliquid, world)
+        yield await _skew(hyperliquid, world, settings.risk.max_clock_skew_seconds)
         if rules:
             policies = policies_of(settings, rules, world.interval)
             mark = (
@@ -136,13 +136,13 @@ async def _account(hyperliquid: Hyperliquid) -> Line:
     return Line("account", tried, Outcome.OK, found)
 
 
-async def _skew(hyperliquid: Hyperliquid, world: World) -> Line:
-    tried, limit = "venue's clock against ours", 1000 * world.speed
+async def _skew(hyperliquid: Hyperliquid, world: World, limit_s: float) -> Line:
+    tried, limit = "venue's clock against ours", limit_s * 1000
     try:
-        skew = await hyperliquid.venue.clock_skew_ms()
+        skew = round(await hyperliquid.venue.clock_skew_ms() / world.speed)
     except (TransientError, AmbiguousOutcome) as error:
         return failure("clock", tried, error, "try again; see the network")
-    found = f"{skew} ms apart, {limit:.0f} allowed"
+    found = f"{skew:+} ms from ours, {limit:.0f} allowed"
     if abs(skew) > limit:
         remedy = "set this machine's clock by NTP; entries are refused meanwhile"
         return Line("clock", tried, Outcome.FAIL, found, remedy)

@@ -98,6 +98,11 @@ class Health:
             log.error("clock_not_known", action="no entries until the venue tells its time")
         self.clock_known = known
 
+    @property
+    def compares_clocks(self) -> bool:
+        """False in lockstep: there both clocks are one."""
+        return self._speed is not None
+
     def venue_now(self) -> Ms | None:
         """Market time by the venue's clock; None: it has not told it in this life.
 

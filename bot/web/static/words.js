@@ -121,6 +121,7 @@ export const exit = (code) => EXITS[code] ?? said(code);
 const COMPONENTS = {
   database: "Database",
   venue: "Venue",
+  clock: "Clock",
   market_data: "Market data",
   reconciliation: "Agreement with the venue",
   scheduler: "Scan",
@@ -133,6 +134,7 @@ export const component = (name) => COMPONENTS[name] ?? said(name);
 const MEANING = {
   database: "Nothing new is opened until it is back; open positions are looked after.",
   venue: "Nothing new is opened until it answers; stops stay at the venue.",
+  clock: "Nothing new is opened until the clocks agree; open positions go by the venue's.",
   market_data: "Open positions are looked after; nothing new is opened on a price that is too old.",
   scheduler: "No new signal is looked for until it goes on; open positions are looked after.",
   services: "Open positions are looked after.",

@@ -13,6 +13,7 @@ from typing import Any
 from bot.app.parts import Parts
 from bot.app.quarantine_view import reconciliation_of
 from bot.app.view import DaemonView, Phase, nearest
+from bot.domain.errors import TransientError
 from bot.domain.orders import new_orders
 from bot.domain.sizing import exact
 from bot.domain.types import ExitReason, Leg, Side
@@ -162,6 +163,7 @@ async def test_health_is_ok_when_everything_works() -> None:
     assert {each.name for each in view.health().components} == {
         "database",
         "venue",
+        "clock",
         "market_data",
         "reconciliation",
         "scheduler",
@@ -186,6 +188,47 @@ async def test_health_names_what_does_not_work() -> None:
     clock.advance(121_000)
     assert component(view, "reconciliation")[0] is HealthState.DEGRADED
     assert view.health().status is HealthState.DEGRADED
+
+
+async def test_the_venues_clock_is_told_with_its_figures() -> None:
+    """Before an answer, after one, too far apart, and when none has come for too long."""
+    made, venue, _, clock = parts()
+    view = view_of(made)
+    assert component(view, "clock") == (HealthState.OK, "not compared yet")
+    venue.skew_ms = -250
+    await made.reconcile.step()
+    clock.advance(7_000)
+    assert read(view.status())["venue_clock"] == {
+        "compared": True,
+        "known": True,
+        "ahead_ms": -250,
+        "age_s": 7.0,
+        "limit_ms": 1_000,
+    }
+    assert component(view, "clock") == (HealthState.OK, "the venue's is -250 ms from ours")
+    venue.skew_ms = 3_600_000
+    await made.reconcile.step()
+    assert component(view, "clock") == (
+        HealthState.DEGRADED,
+        "the venue's is +3600000 ms from ours, 1000 allowed",
+    )
+    venue.fail("clock_skew_ms", TransientError("502"))
+    clock.advance(121_000)
+    await made.reconcile.step()
+    assert read(view.status())["venue_clock"]["known"] is False
+    assert component(view, "clock") == (
+        HealthState.DEGRADED,
+        "the venue's is not known, last +3600000 ms from ours",
+    )
+
+
+async def test_where_both_clocks_are_one_the_clock_is_well() -> None:
+    """Lockstep asks nobody."""
+    made, _, _, _ = parts()
+    made.health._speed = None
+    await made.reconcile.step()
+    assert component(view_of(made), "clock") == (HealthState.OK, "one with the venue's")
+    assert read(view_of(made).status())["venue_clock"]["compared"] is False
 
 
 async def test_readiness_follows_the_phase() -> None:

@@ -68,6 +68,7 @@ def test_cost_and_reserve_of_the_models_are_two_columns(tmp_path: Path) -> None:
     [
         ("database", "Nothing new is opened until it is back"),
         ("venue", "Nothing new is opened until it answers"),
+        ("clock", "Nothing new is opened until the clocks agree"),
         ("market_data", "nothing new is opened on a price that is too old"),
         ("scheduler", "No new signal is looked for"),
         ("services", "Open positions are looked after"),
