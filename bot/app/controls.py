@@ -88,18 +88,22 @@ class DaemonControls:
 
     async def close_all(self, by: str) -> Mapping[str, object]:
         closing = self._parts.closing
-        symbols = closing.concerned()
-        log.warning("control_close_all", symbols=list(symbols), by=by)
+        log.warning("control_close_all", symbols=list(closing.concerned()), by=by)
         with self._parts.world.clock.busy():
-            found = await closing.close(symbols, ExitReason.FLATTEN, by=by)
-        return await self._told(found)
+            found = await closing.close_all(ExitReason.FLATTEN, by)
+        told = await self._told(found)
+        return {**told, "ok": told["ok"] and not told["going_on"]}
 
     async def _told(self, found: Sequence[Closed]) -> Mapping[str, object]:
-        """`ok`: nothing of what was asked is open any more; else it goes on, told by symbol."""
-        safety = self._parts.books.safety
+        """`ok`: nothing of what was asked is open any more; else it goes on, told by symbol.
+
+        Before books and venue were `compared` in this life that cannot be said.
+        """
+        safety, compared = self._parts.books.safety, self._parts.closing.known
         going_on = [wish.symbol for wish in self._parts.closing.standing()]
         return {
-            "ok": all(one.state.flat for one in found),
+            "ok": compared and all(one.state.flat for one in found),
+            "compared": compared,
             "results": list(found),
             "going_on": going_on,
             "survives_restart": await self._written() if going_on else True,
@@ -125,11 +129,11 @@ class DaemonControls:
     def _named(self, symbol: str) -> Symbol | Declined:
         """The coin that is meant, whatever the case of its letters."""
         known = sorted({*self._parts.instruments, *self._parts.books.symbols()})
-        if not known:
-            return Declined(503, "not_ready", "the venue's coins are not known yet; try again")
         found = meant(symbol, known)
         if found is not None:
             return Symbol(found)
+        if not self._parts.instruments:
+            return Declined(503, "not_ready", "the venue's coins are not known yet; try again")
         hint = near(symbol, known)
         return Declined(404, "unknown_symbol", f"the venue has no such coin{hint}")
 

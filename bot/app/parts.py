@@ -142,8 +142,9 @@ def _guarding(
     """What watches over open positions and the account."""
     clock, feed, books, desk = world.clock, hyperliquid.feed, money.books, acting.desk
     transfers = Transfers(hyperliquid.venue, books, money.rows, money.facts)
+    wishes = ExitWishes(books, money.rows, clock, lambda: acting.reconcile.last_at is not None)
     return _Guarding(
-        Closing(clock, feed, books, desk, acting.execution, ExitWishes(books, money.rows, clock)),
+        Closing(clock, feed, books, desk, acting.execution, wishes),
         Care(clock, feed, books, desk, money.health, policies.protection, world.pace.care_s),
         transfers,
         _lookout(world, hyperliquid, policies, money, transfers, scan),

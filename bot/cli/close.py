@@ -6,12 +6,13 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from bot.cli.told import add_told, finish, say
+from bot.cli.told import ALL, add_told, finish, say
 from bot.domain.errors import ConfigError
 from config.settings import Loaded
 
 NAME = "close"
 HELP = "close one position, or with --all every one, in every trading state; says how each ended"
+_OPEN = "whatever turns out to be open"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -32,11 +33,14 @@ def run(args: argparse.Namespace, loaded: Loaded) -> int:
     if not args.json:
         for result in told["results"]:
             say(_line(result))
-        if not told["results"]:
+        if args.all and not told["compared"]:
+            say("UNKNOWN what else is open: books and venue were not compared since this start")
+        elif not told["results"]:
             say("nothing is open")
         if told["going_on"]:
             kept = "" if told["survives_restart"] else " while this daemon runs"
-            say(f"goes on{kept}: {', '.join(told['going_on'])}; `resume` withdraws it")
+            going_on = [_OPEN if symbol == ALL else symbol for symbol in told["going_on"]]
+            say(f"goes on{kept}: {', '.join(going_on)}; `resume` withdraws it")
         for symbol in told["not_ours"] if args.all else ():
             say(f"{symbol}: held at the venue, not by Keel; not touched")
         if args.all and told["entries_allowed"]:

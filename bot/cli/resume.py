@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bot.cli.told import add_told, finish, say
+from bot.cli.told import ALL, add_told, finish, say
 from config.settings import Loaded
 
 NAME = "resume"
@@ -28,6 +28,9 @@ def run(args: argparse.Namespace, loaded: Loaded) -> int:
             until = breaker["until_at"] or "its cause is over"
             say(f"{breaker['code']} stays open until {until}")
         for symbol in told["closing_withdrawn"]:
+            if symbol == ALL:
+                say("what else is open is no longer being closed: `close --all` asks again")
+                continue
             say(f"{symbol} is not closed, and no longer being closed: `close {symbol}` asks again")
         for symbol, why in told["blocked"].items():
             say(f"{symbol} stays closed to entries: {why}")

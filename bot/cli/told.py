@@ -14,6 +14,7 @@ from bot.cli.world_flags import add_json
 from config.settings import Loaded
 
 DONE, NOT_DONE = 0, 1
+ALL = "*"  # among the symbols of a daemon's answer: whatever is held, before that is known
 
 
 def add_told(parser: argparse.ArgumentParser) -> None:

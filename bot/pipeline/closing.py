@@ -29,7 +29,7 @@ from bot.pipeline.blocks import BlockKind
 from bot.pipeline.books import Books
 from bot.pipeline.desk import Desk
 from bot.pipeline.execute import Execution
-from bot.pipeline.wishes import ExitWish, ExitWishes
+from bot.pipeline.wishes import ALL, ExitWish, ExitWishes
 from bot.ports import Clock, Feed
 
 log = structlog.get_logger(__name__)
@@ -40,6 +40,10 @@ FOLLOWED_S = 20.0
 TRIES = 3  # each goes through the whole ladder of slippage bounds
 LOOK_S = 0.5
 CONFIRMED_S = 10.0  # for the venue to say once more that it holds nothing
+NOT_COMPARED = (
+    "books and venue were not compared since this start; if something of it is open, it is "
+    "closed once they were"
+)
 
 
 class Closure(StrEnum):
@@ -48,7 +52,7 @@ class Closure(StrEnum):
     CLOSED = "closed"
     NOTHING_OPEN = "nothing_open"
     STILL_OPEN = "still_open"
-    UNKNOWN = "unknown"  # an entry of the symbol whose outcome the venue has not told
+    UNKNOWN = "unknown"  # an entry that the venue has not told of, or nothing was compared yet
 
     @property
     def flat(self) -> bool:
@@ -96,6 +100,11 @@ class Closing:
         """What a person wished closed and is still open, or not known to be closed."""
         return tuple(self._wishes.standing.values())
 
+    @property
+    def known(self) -> bool:
+        """Whether it can be said that nothing is open: books and venue were compared."""
+        return self._wishes.known
+
     async def run(self) -> None:
         """Service: go on with what was not done while somebody waited, or in an earlier life."""
         while True:
@@ -105,7 +114,13 @@ class Closing:
             await self._clock.pause(LOOK_S)
 
     def step(self) -> None:
-        """Try each that is open, when its next try is due; end what is done."""
+        """Try each that is open, when its next try is due; end what is done.
+
+        Not before it is known what is open.
+        """
+        if not self.known:
+            return
+        self._wishes.spread()
         for symbol, wish in tuple(self._wishes.standing.items()):
             if self._followed[symbol]:
                 continue
@@ -116,11 +131,13 @@ class Closing:
             _log(self._ended(wish))
 
     async def withdraw(self) -> tuple[Symbol, ...]:
-        """Wish none of it any more; the symbols of which something is still open.
+        """Wish none of it any more; the symbols of which something is still open, or may be.
 
         An exit that is on its way ends as it does; one that waits in the book is cancelled.
         """
-        left = tuple(symbol for symbol in self._wishes.standing if symbol in self._books.symbols())
+        self._wishes.spread()
+        held, known = self._books.symbols(), self.known
+        left = tuple(one for one in self._wishes.standing if one in held or not known)
         self._wishes.end(tuple(self._wishes.standing))
         try:
             async with asyncio.timeout(CONFIRMED_S):
@@ -133,6 +150,12 @@ class Closing:
     def concerned(self) -> tuple[Symbol, ...]:
         """Symbols that are held, or will be when an entry on its way fills."""
         return tuple(sorted(self._books.symbols()))
+
+    async def close_all(self, reason: ExitReason, by: str = "") -> tuple[Closed, ...]:
+        """Close whatever is held; before it is known what that is, also what turns up later."""
+        if not self.known:
+            self._wishes.put((ALL,), reason, by)
+        return await self.close(self.concerned(), reason, by=by)
 
     async def close(
         self,
@@ -155,7 +178,8 @@ class Closing:
         finally:
             self._followed.subtract(symbols)
         found = tuple(self._told(symbol, before[symbol]) for symbol in symbols)
-        self._wishes.end(one.symbol for one in found if one.state.flat)
+        if self.known:
+            self._wishes.end(one.symbol for one in found if one.state.flat)
         for one in found:
             _log(one)
         return found
@@ -229,6 +253,8 @@ class Closing:
             known = "; ".join(one.why for one in blocks if one.kind is not BlockKind.LEAVING)
             why = known or "an entry is on its way, not answered yet"
             return Closed(symbol, Closure.UNKNOWN, why)
+        if before is None and not self.known:
+            return Closed(symbol, Closure.UNKNOWN, NOT_COMPARED)
         if before is None:
             return Closed(symbol, Closure.NOTHING_OPEN)
         trade = self._trade_of(before)

@@ -7,7 +7,7 @@ order and follows none (`closing` does).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -21,6 +21,7 @@ from bot.ports import Changes, Clock
 log = structlog.get_logger(__name__)
 
 STATE = "leave"  # how the state rows begin, before ":SYMBOL"
+ALL = Symbol("*")  # in the place of a symbol: whatever is held, before that is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,14 @@ class ExitWishes:
     the wish is about that one position and about no later one.
     """
 
-    def __init__(self, books: Books, rows: Rows, clock: Clock) -> None:
+    def __init__(
+        self, books: Books, rows: Rows, clock: Clock, compared: Callable[[], bool]
+    ) -> None:
+        """`compared`: whether books and venue were compared in this life."""
         self._books = books
         self._rows = rows
         self._clock = clock
+        self._compared = compared
         self._standing: dict[Symbol, ExitWish] = {}
         self.some = asyncio.Event()  # set while at least one stands
 
@@ -51,6 +56,11 @@ class ExitWishes:
     def standing(self) -> Mapping[Symbol, ExitWish]:
         """What is still wished, in the order of asking."""
         return self._standing
+
+    @property
+    def known(self) -> bool:
+        """Whether the books tell what is held: a crash may have taken a fill along."""
+        return self._compared()
 
     def recover(self, state: Mapping[str, object]) -> None:
         """Take up what an earlier life was asked for and did not end."""
@@ -62,16 +72,26 @@ class ExitWishes:
             log.warning("closing_goes_on", symbols=list(self._standing))
 
     def put(self, symbols: Iterable[Symbol], reason: ExitReason, by: str) -> None:
-        """Wish to be out of these, where something is held or on its way; the first wish stands."""
+        """Wish to be out of these, where something is held or on its way, or may be.
+
+        The first wish of a symbol stands.
+        """
         concerned, now = self._books.symbols(), self._clock.now()
         wished = [
             ExitWish(symbol, reason, by, now)
             for symbol in symbols
-            if symbol in concerned and symbol not in self._standing
+            if (symbol in concerned or not self.known) and symbol not in self._standing
         ]
         for wish in wished:
             self._take(wish)
         self._write({wish.symbol: _row(wish) for wish in wished})
+
+    def spread(self) -> None:
+        """Once it is known what is held: the wish for all of it becomes one a symbol."""
+        wish = self._standing.get(ALL)
+        if wish is not None and self.known:
+            self.put(self._books.symbols(), wish.reason, wish.by)
+            self.end((ALL,))
 
     def end(self, symbols: Iterable[Symbol]) -> None:
         """These are done with, or no longer wished."""
@@ -84,7 +104,8 @@ class ExitWishes:
 
     def _take(self, wish: ExitWish) -> None:
         self._standing[wish.symbol] = wish
-        self._books.safety.block(wish.symbol, "is being closed by hand", BlockKind.LEAVING)
+        if wish.symbol != ALL:  # nothing is opened anywhere before it is known what is held
+            self._books.safety.block(wish.symbol, "is being closed by hand", BlockKind.LEAVING)
         self.some.set()
 
     def _write(self, rows: Mapping[Symbol, object]) -> None:

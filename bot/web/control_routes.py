@@ -79,7 +79,8 @@ def _add_closing(app: FastAPI, controls: Controls, access: list[Any]) -> None:
     async def close_all(body: ControlRequest | None = None) -> Response:
         """Try to close every position, whatever the state; each one's end is told.
 
-        `ok` when none is open any more. Entries stay as they are: halt first to stay flat.
+        `ok` when none is open any more; what is, or turns up once books and venue were
+        `compared`, goes on being closed. Entries stay as they are: halt first to stay flat.
         """
         return _answer(await controls.close_all((body or ControlRequest()).by))
 

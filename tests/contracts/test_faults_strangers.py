@@ -39,7 +39,7 @@ async def test_a_position_gone_without_a_fill_leaves_the_books_by_hand(tmp_path:
         taken = half.account.holdings.pop("ETH")
         await half.play(60)
         assert half.books.gone == {ETH}
-        wishes = ExitWishes(half.books, half.rows, half.clock)
+        wishes = ExitWishes(half.books, half.rows, half.clock, lambda: True)
         closing = Closing(
             half.clock, half.hyperliquid.feed, half.books, half.desk, half.execution, wishes
         )

@@ -70,12 +70,15 @@ class Running:
 
 
 @asynccontextmanager
-async def keel() -> AsyncIterator[Running]:
+async def keel(compared: bool = True) -> AsyncIterator[Running]:
     made, venue, _, clock = parts()
     work = (made.rows.run, made.reconcile.listen, made.desk.run, made.reconcile.run)
     tasks = [asyncio.create_task(service()) for service in work]
+    running = Running(made, venue, clock, tasks)
     try:
-        yield Running(made, venue, clock, tasks)
+        if compared:
+            await running.finish(made.reconcile.start())
+        yield running
     finally:
         for task in tasks:
             task.cancel()
@@ -195,6 +198,36 @@ async def test_close_all_before_the_venues_coins_are_known_closes_once_they_are(
         await running.clock.run_for(20_000)
         going_on.cancel()
         assert running.venue.positions == {}
+
+
+async def test_close_before_the_first_comparison_never_says_that_nothing_is_open() -> None:
+    """A start that has not compared: not known, so not ok; it goes on by itself, over a crash."""
+    async with keel(compared=False) as running:
+        told = read(await running.close_all())
+        assert (told["ok"], told["compared"], told["results"]) == (False, False, [])
+        assert (told["going_on"], told["survives_restart"]) == (["*"], True)
+        assert Tables(running.journal.written).state["leave:*"] is not None
+        named = read(await running.close("eth"))
+        assert (named["ok"], named["results"][0]["state"]) == (False, "unknown")
+        await running.enter(BTC)
+        known = read(await running.close("BTC"))
+        assert (known["results"][0]["state"], known["ok"]) == ("closed", False)
+        await running.finish(running.made.reconcile.start())
+        told = read(await running.close_all())
+        assert (told["ok"], told["compared"]) == (False, True)
+        assert told["going_on"] == ["*", "ETH", "BTC"]
+        running.made.closing.step()
+        told = read(await running.close_all())
+        assert (told["ok"], told["compared"], told["going_on"]) == (True, True, [])
+
+
+async def test_a_coin_is_not_denied_before_the_venues_coins_are_known() -> None:
+    """The books know one of them; of the others nothing can be said yet."""
+    async with keel() as running:
+        await running.enter(BTC)
+        running.made.instruments.clear()
+        early = await running.controls.close("ETH", "ada")
+        assert isinstance(early, Declined) and early.code == "not_ready"
 
 
 async def test_what_stays_open_goes_on_until_a_resume_withdraws_it() -> None:

@@ -117,7 +117,7 @@ def test_resume_names_what_stays_open(
                 {"code": "data", "until_at": None},
             ],
             "blocked": {"ETH": "foreign position"},
-            "closing_withdrawn": ["SOL"],
+            "closing_withdrawn": ["SOL", "*"],
             "survives_restart": True,
         },
     )
@@ -127,6 +127,7 @@ def test_resume_names_what_stays_open(
         "daily_loss stays open until 2026-01-02T00:00:00.000Z",
         "data stays open until its cause is over",
         "SOL is not closed, and no longer being closed: `close SOL` asks again",
+        "what else is open is no longer being closed: `close --all` asks again",
         "ETH stays closed to entries: foreign position",
     ]
 
@@ -151,7 +152,7 @@ def test_close_all_tells_each_and_leaves_with_1_when_one_is_open(
     results = [closed("BTC", "closed"), closed("ETH", "still_open", "no price")]
     results.append(closed("SOL", "unknown", "no answer yet"))
     told = {"ok": False, "results": results, "not_ours": ["OP"], "entries_allowed": True}
-    told |= {"going_on": ["ETH", "SOL"], "survives_restart": True}
+    told |= {"going_on": ["ETH", "SOL"], "survives_restart": True, "compared": True}
     keel.answers["/control/close-all"] = (200, told)
     assert run(folder, keel.port, "close", "--all") == 1
     assert capsys.readouterr().out.splitlines() == [
@@ -166,6 +167,20 @@ def test_close_all_tells_each_and_leaves_with_1_when_one_is_open(
     assert json.loads(capsys.readouterr().out) == told
 
 
+def test_close_all_before_the_first_comparison_never_says_that_nothing_is_open(
+    keel: Keel, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is not known; it goes on by itself, and the exit code is 1."""
+    told = {"ok": False, "results": [], "not_ours": [], "entries_allowed": False}
+    told |= {"going_on": ["*"], "survives_restart": True, "compared": False}
+    keel.answers["/control/close-all"] = (200, told)
+    assert run(folder, keel.port, "close", "--all") == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "UNKNOWN what else is open: books and venue were not compared since this start",
+        "goes on: whatever turns out to be open; `resume` withdraws it",
+    ]
+
+
 def test_close_takes_a_symbol_or_all(
     keel: Keel, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -174,7 +189,7 @@ def test_close_takes_a_symbol_or_all(
         assert run(folder, keel.port, *words) == 2
     assert keel.heard == []
     flat = {"ok": True, "results": [closed("BTC", "nothing_open")], "not_ours": []}
-    flat |= {"going_on": [], "survives_restart": True}
+    flat |= {"going_on": [], "survives_restart": True, "compared": True}
     keel.answers["/control/close"] = (200, {**flat, "entries_allowed": True})
     assert run(folder, keel.port, "close", "BTC") == 0
     assert capsys.readouterr().out == "BTC: nothing is open\n"

@@ -17,7 +17,7 @@ from tests.unit.pipeline.given import BTC, ETH, SOL, Kit, entry, kit, plan, runn
 
 
 def closing(made: Kit) -> Closing:
-    wishes = ExitWishes(made.books, made.rows, made.clock)
+    wishes = ExitWishes(made.books, made.rows, made.clock, lambda: True)
     return Closing(made.clock, made.feed, made.books, made.desk, made.execution, wishes)
 
 

@@ -31,7 +31,7 @@ REFUSED = VenueRejected("market is halted")
 
 
 def wishing(made: Kit) -> Closing:
-    wishes = ExitWishes(made.books, made.rows, made.clock)
+    wishes = ExitWishes(made.books, made.rows, made.clock, lambda: True)
     return Closing(made.clock, made.feed, made.books, made.desk, made.execution, wishes)
 
 
