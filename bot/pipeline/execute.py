@@ -227,7 +227,7 @@ class Execution(Leaving):
             self._books.guard(guard)
         target = exact(guard.target) if guard.target is not None else None
         covered = await self._cover(position, exact(guard.stop), target)
-        return covered or symbol not in self._books.positions
+        return covered or not self._holds(position)
 
     async def _cover(self, position: Position, stop: Decimal, target: Decimal | None) -> bool:
         """Place a stop, and the target where none is known; whether the stop stands.
@@ -257,7 +257,8 @@ class Execution(Leaving):
         if placed is not Placed.SEEN:
             return False
         guard = self._books.guards.get(symbol)
-        if guard is None:
+        if guard is None or not self._holds(position):
+            self.doubt.set()  # it may rest on the next position, which has its own
             return True
         self._books.guard(moved(guard, float(at)))
         self._facts.tell("stop_moved", self._clock.now(), symbol=symbol, to=str(at))

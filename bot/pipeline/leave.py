@@ -123,17 +123,14 @@ class Leaving:
 
         An exit that was not executed (429, no connection, no budget) says nothing of the price:
         the same bound goes again after a moment. `answered`: what an entry's answer says,
-        while no fill has told of it.
+        while no fill has told of it. The next position of the coin is another one's to leave.
         """
         books = self._books
-
-        def flat() -> bool:
-            return symbol not in books.positions
-
+        left = books.positions.get(symbol) or answered
         rung = unsent = 0
         while rung < len(EXIT_SLIPPAGE):
             position = books.positions.get(symbol) or answered
-            if position is None:
+            if left is None or position is None or position.trace_id != left.trace_id:
                 return True
             instrument = await self._rules(symbol)
             if instrument is None or is_dust(books, symbol, instrument.lot):
@@ -141,6 +138,7 @@ class Leaving:
             market = self._feed.market(symbol) or await self._price_asked(symbol)
             attempt = books.next_attempt(position.trace_id, Leg.EXIT)
             intent = reduce(position, market, instrument, reason, attempt, EXIT_SLIPPAGE[rung])
+            self.refusals.pop(symbol, None)  # of an earlier order: this one may have no answer
             try:
                 order = await self._send(intent, position)
             except TransientError:
@@ -161,7 +159,12 @@ class Leaving:
             elif says(self.refusals.get(symbol, ""), POST_ONLY):
                 await self._rest(position, market, reason)
                 break
-        return flat()
+        return left is None or not self._holds(left)
+
+    def _holds(self, position: Position) -> bool:
+        """Whether this very position is open, and neither gone nor followed by the next one."""
+        held = self._books.positions.get(position.symbol)
+        return held is not None and held.trace_id == position.trace_id
 
     async def _rest(self, position: Position, market: Market | None, reason: ExitReason) -> None:
         """Let the exit wait in the book at the best price of its side; each try moves it there."""
@@ -174,9 +177,9 @@ class Leaving:
         if intent is None or any(order.limit == intent.limit for order in resting):
             return
         await self._withdraw(symbol)
-        position = books.positions.get(symbol, position)
-        if symbol in books.positions and not books.resting_exits(symbol):
-            await self._send_reducing(replace(intent, quantity=position.quantity), position)
+        if self._holds(position) and not books.resting_exits(symbol):
+            held = books.positions[symbol]
+            await self._send_reducing(replace(intent, quantity=held.quantity), held)
 
     async def _withdraw(self, symbol: Symbol) -> None:
         """Cancel exits that wait in the book."""

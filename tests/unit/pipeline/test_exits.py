@@ -161,6 +161,69 @@ async def test_a_refused_entry_is_no_entry_of_the_hour() -> None:
         assert (await made.journal.recover()).state["entries"] == []
 
 
+async def test_the_words_of_an_earlier_refusal_say_nothing_of_an_exit_without_an_answer() -> None:
+    """A post-only window of days ago: the next rung goes at once, it does not wait in the book."""
+    made = kit()
+    async with running(made):
+        await made.enter()
+        made.execution.refusals[BTC] = "Only post-only orders allowed immediately after an upgrade"
+        made.venue.fail("submit:exit", AmbiguousOutcome("no answer within 5 s"))
+        assert await made.finish(made.execution.leave(BTC, ExitReason.STOP))
+        assert _bounds(made) == ["0.02", "0.05"]
+
+
+async def test_an_exit_that_is_tried_again_leaves_the_next_position_alone() -> None:
+    """The stop ended its own while it paused after a 429; the coin was entered again meanwhile."""
+    made = kit()
+    async with running(made):
+        await made.enter()
+        made.venue.fail("submit:exit", TransientError("rate limited (429), not executed"))
+        leaving = asyncio.ensure_future(made.execution.leave(BTC, ExitReason.TIME_STOP))
+        await made.play(200)
+        made.venue.trigger(next(order for order in made.venue.resting(BTC) if order.is_stop))
+        made.price(BTC, 100.0)
+        await made.play(100)
+        second = await made.enter(entry(number=2))
+        assert await made.finish(leaving)
+        assert made.books.positions[BTC].trace_id == second.trace_id
+        assert [trade.exit_reason for trade in made.books.trades] == [ExitReason.STOP]
+
+
+async def test_a_stop_that_fails_with_its_position_does_not_close_the_next_one() -> None:
+    """It was placed for a position that went meanwhile: the refusal is no verdict on the next."""
+    made = kit()
+    async with running(made):
+        await made.enter()
+        for order in made.venue.resting(BTC):
+            assert order.cloid is not None
+            await made.venue.cancel(BTC, order.cloid)
+        made.venue.gates["submit:stop"] = gate = _gate()
+        made.venue.fail("submit:stop", VenueRejected("Reduce only order would increase position."))
+        defending = asyncio.ensure_future(made.execution.defend(BTC))
+        await made.play(200)
+        assert await made.finish(made.execution.leave(BTC, ExitReason.TIME_STOP))
+        second = await made.enter(entry(number=2))
+        gate.set()
+        await made.finish(defending)
+        assert made.books.positions[BTC].trace_id == second.trace_id
+
+
+async def test_a_stop_that_is_moved_for_a_gone_position_guards_no_later_one() -> None:
+    """The guard says where the stop of its own position rests, and care goes by that."""
+    made = kit()
+    async with running(made):
+        await made.enter()
+        made.venue.gates["submit:stop"] = gate = _gate()
+        moving = asyncio.ensure_future(made.execution.move_stop(BTC, 99.9))
+        await made.play(200)
+        assert await made.finish(made.execution.leave(BTC, ExitReason.TIME_STOP))
+        second = await made.enter(entry(number=2))
+        gate.set()
+        await made.finish(moving)
+        assert second.stop is not None
+        assert made.books.guards[BTC].stop == float(second.stop)
+
+
 def _bounds(made: Kit) -> list[str]:
     sent = made.venue.of_leg(Leg.EXIT)
     return [str(round(1 - intent.limit / intent.reference, 2)) for intent in sent]
