@@ -50,6 +50,10 @@ class CallMeter:
         else:
             self._times.append(ms)
 
+    def vain(self) -> None:
+        """The last call, which was kept with its time, brought an answer of no use."""
+        self._errors += 1
+
     def view(self) -> Calls:
         """The figures of now."""
         ranked = sorted(self._times)

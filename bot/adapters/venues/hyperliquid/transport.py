@@ -146,16 +146,16 @@ class Transport:
     def _info_answer(self, kind: str, status: int, text: str) -> object:
         if status == 429:
             self._limiter.penalise()
-            raise self._failed(TransientError(f"hyperliquid {kind}: rate limited (429)"))
+            raise self._vain("/info", TransientError(f"hyperliquid {kind}: rate limited (429)"))
         if status >= 500 or 300 <= status < 400:
-            raise self._failed(TransientError(f"hyperliquid {kind}: HTTP {status}"))
+            raise self._vain("/info", TransientError(f"hyperliquid {kind}: HTTP {status}"))
         if status != 200:
             raise VenueRejected(f"hyperliquid {kind}: HTTP {status}: {text[:_SHOWN]}")
         try:
             answer = _parse(text)
         except ValueError:
-            raise self._failed(
-                UnreadableAnswer(f"hyperliquid {kind}: not JSON: {text[:_SHOWN]!r}")
+            raise self._vain(
+                "/info", UnreadableAnswer(f"hyperliquid {kind}: not JSON: {text[:_SHOWN]!r}")
             ) from None
         self._went_well()
         return answer
@@ -163,19 +163,20 @@ class Transport:
     def _exchange_answer(self, status: int, text: str) -> object:
         if status == 429:
             self._limiter.penalise()
-            raise self._failed(
-                TransientError("hyperliquid /exchange: rate limited (429), not executed")
+            raise self._vain(
+                "/exchange",
+                TransientError("hyperliquid /exchange: rate limited (429), not executed"),
             )
         if 400 <= status < 500:
             raise VenueRejected(f"HTTP {status}: {text[:_SHOWN]}")
         if status != 200:
             # A gateway that gave up may have passed the order on (facts 9).
-            raise self._failed(AmbiguousOutcome(f"hyperliquid /exchange: HTTP {status}"))
+            raise self._vain("/exchange", AmbiguousOutcome(f"hyperliquid /exchange: HTTP {status}"))
         try:
             answer = _parse(text)
         except ValueError:
-            raise self._failed(
-                AmbiguousOutcome(f"hyperliquid /exchange: not JSON: {text[:_SHOWN]!r}")
+            raise self._vain(
+                "/exchange", AmbiguousOutcome(f"hyperliquid /exchange: not JSON: {text[:_SHOWN]!r}")
             ) from None
         self._went_well()
         return answer
@@ -209,6 +210,11 @@ class Transport:
         if self.condition.on_failure is not None:
             self.condition.on_failure()
         return error
+
+    def _vain(self, path: str, error: _E) -> _E:
+        """A failure that came as an answer: timed as one, and an error of that peer's calls."""
+        self.calls[path].vain()
+        return self._failed(error)
 
     def _went_well(self) -> None:
         if self.condition.failing:

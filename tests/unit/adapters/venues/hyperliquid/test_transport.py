@@ -133,6 +133,33 @@ async def test_a_question_that_succeeds_at_last_is_answered(
     assert transport.condition.failing == 0
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [replying(429, "null"), replying(503), replying(302), replying(200, "<html>"), resetting],
+)
+async def test_an_answer_of_no_use_is_an_error_of_the_venues_calls(
+    venue: FakeVenue, transport: Transport, reply: Any
+) -> None:
+    """An answer came, but not for what was asked: the breaker counts it, and so do the figures."""
+    venue.reply = reply
+    with pytest.raises(KeelError):
+        await transport.info(QUESTION, Priority.ACCOUNT)
+    with pytest.raises(KeelError):
+        await transport.exchange({}, Priority.ENTRY)
+    questions, sent = (transport.calls[path].view() for path in ("/info", "/exchange"))
+    assert (questions.errors, sent.errors) == (questions.calls, 1)
+
+
+async def test_what_the_venue_rejects_is_no_error_of_its_calls(
+    venue: FakeVenue, transport: Transport
+) -> None:
+    """It works; the request was wrong."""
+    venue.reply = replying(422, "Failed to deserialize")
+    with pytest.raises(VenueRejected):
+        await transport.info(QUESTION, Priority.ACCOUNT)
+    assert transport.calls["/info"].view().errors == 0
+
+
 async def test_a_question_leaves_nothing_for_the_collector(monkeypatch: pytest.MonkeyPatch) -> None:
     """A start asks hundreds, most of which wait long enough to grow old."""
     transport = build("http://127.0.0.1:1")
