@@ -6,6 +6,7 @@ entries and says so. A question that fails is no answer: nothing is concluded fr
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 import structlog
@@ -200,7 +201,7 @@ class Reconcile:
         """One comparison; False when the venue could not be asked."""
         standing, began = self._books.safety.blocks.all(), self._clock.monotonic()
         try:
-            await self._fetch()
+            await self._fetch_fills()
             busy = self.prover.worked_on()
             account = await self._venue.account()
         except NO_ANSWER as error:
@@ -211,20 +212,24 @@ class Reconcile:
         if account.at < self._books.last_fill_at:
             # Its parts are not in step: what it says of positions is of before that fill.
             return self._failed(f"the account is of {account.at}, a fill of later is known")
-        await self._health.measure()
-        self._health.judge_clock(self._cadence.late_s)
         self.account = account
-        resting = {order.venue_id: order for order in account.orders}
         for told in account.orders:
             self._books.told(told)
-        await self._settle_absent(resting, began)
+        # At once, while this is of now: no question that hangs may hold up a missing stop.
+        self._execution.look_for_dust()
+        self.prover.prove(account, busy)
+        try:
+            await self._fetch_funding()
+        except NO_ANSWER as error:
+            return self._failed(str(error))
+        await self._health.measure()
+        self._health.judge_clock(self._cadence.late_s)
+        await self._settle_absent({order.venue_id for order in account.orders}, began)
         self._unblock_settled()
         self._unblock_markets()
-        self._execution.look_for_dust()
         if self.comparison.positions(account, standing):
             self._execution.doubt.set()
         self.comparison.balance(account)
-        self.prover.prove(account, busy)
         await self._keep_apart(account)
         await self._cancel_strays(account)
         self.last_at = self._clock.monotonic()
@@ -246,21 +251,23 @@ class Reconcile:
 
     # --- orders --------------------------------------------------------------------------
 
-    async def _fetch(self) -> None:
+    async def _fetch_fills(self) -> None:
         books = self._books
         fills = await self._venue.fills_since(books.fills_from)
         for fill in fills:
             books.filled(fill)
         newest = max((fill.at for fill in fills), default=books.fills_from)
         books.fills_from = Ms(max(books.fills_from, newest - fill_overlap(books)))
-        # Paid by the hour: the stream tells it, and one question after each hour makes sure.
+
+    async def _fetch_funding(self) -> None:
+        """Paid by the hour: the stream tells it, and one question after each hour makes sure."""
         hour = (self._clock.now() - FUNDING_LATE_MS) // HOUR_MS
         if hour == self._funding_hour:
             return
-        told = await self._venue.funding_since(books.paid.since)
+        told = await self._venue.funding_since(self._books.paid.since)
         self._funding_hour = hour if self._payments.fold(told) else None
 
-    async def _settle_absent(self, resting: dict[int, VenueOrder], began: float) -> None:
+    async def _settle_absent(self, resting: Set[int], began: float) -> None:
         """Ask for each order that we think lives and the venue does not show."""
         for order in self._books.open_orders():
             if order.venue_id in resting or self._desk.works_on(order.symbol):
