@@ -107,6 +107,7 @@ class WeightLimiter:
     def charge(self, weight: int) -> None:
         """Count weight that is known only now (the venue weighs some answers by length)."""
         if weight > 0:
+            self._forget()  # the clock may have been set back while the answer was on its way
             self._spent.append((self._clock.now(), weight))
             self._total += weight
 

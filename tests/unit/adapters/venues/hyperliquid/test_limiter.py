@@ -213,6 +213,20 @@ async def test_a_request_that_waits_while_the_clock_is_set_back_goes_soon() -> N
     assert waiting.done() and limiter.used == 20
 
 
+async def test_a_clock_that_is_set_back_before_an_answer_is_weighed_binds_nothing_either() -> None:
+    """The answer's own weight comes after what was spent in the hour that begins again."""
+    clock = SetClock(START)
+    limiter = WeightLimiter(clock, 1000, Random(1))
+    await limiter.acquire(980, Priority.EXIT)
+    clock.back_ms = 3_600_000
+    limiter.charge(20)
+    waiting = asyncio.ensure_future(limiter.acquire(20, Priority.EXIT))
+    await clock.run_for(WINDOW_MS - 1)
+    assert not waiting.done()
+    await clock.run_for(1)
+    assert waiting.done() and limiter.used == 20
+
+
 async def test_a_clock_that_is_set_back_binds_nothing_for_longer_than_a_window() -> None:
     """Weight spent, and a pause begun, in an hour that comes again: both end as ever."""
     clock = SetClock(START)
