@@ -238,6 +238,68 @@ def test_a_flatten_cut_off_by_a_kill_goes_on_in_the_next_life(tmp_path: Path) ->
         one_order_an_intent(venue_orders(venue.ledger), SPEED)
 
 
+def test_all_is_closed_that_the_books_do_not_know_of_yet(tmp_path: Path) -> None:
+    """A crash took the rows of fills along, and the next life cannot ask the venue at first.
+
+    Nothing is called flat; the wish outlives another kill, and what is found then is closed.
+    """
+    with Simulator(tmp_path / "venue", 1, SPEED) as venue:
+        wired = {"HYPERLIQUID_BASE_URL": venue.answering().url, "TIME_STOP_MINUTES": 600}
+        settings = {**BUSY, **wired}
+        with Operated(tmp_path, **settings) as first:
+            first.healthy()
+            _held_in_a_still_market(first, venue)
+            first.kill()
+        lost = _lose_the_last_fills(first.books)
+        with Operated(tmp_path, **settings) as second:
+            second.until(lambda s: s["phase"] == "reconciling", 60.0, "it wants to compare")
+            assert second.status()["positions"] == []
+            code, said = second.command("close", "--all")
+            assert code == 1 and said.startswith("UNKNOWN what else is open"), said
+            assert "nothing is open" not in said
+            second.kill()
+        venue.misbehave(())
+        with Operated(tmp_path, **settings) as third:
+            third.healthy()
+            third.post("halt", {"reason": "lunch"})
+
+            def told() -> set[str]:
+                ends = [e for e in third.events() if e.get("event") == "closed_by_hand"]
+                return {e["symbol"] for e in ends if e["state"] == "closed"}
+
+            wait_for(lambda: told() >= lost, 30.0, "what was lost is closed, and nobody asked")
+            third.until(lambda s: not s["closing"], 30.0, "nothing is wished any more")
+            assert third.terminate() == 0, third.output()
+        books_equal(third.books, venue.ledger)
+        one_order_an_intent(venue_orders(venue.ledger), SPEED)
+
+
+def _held_in_a_still_market(daemon: Operated, venue: Simulator) -> None:
+    """Something is open, in its row too; no price moves any more, and no fill can be asked for."""
+    for _ in range(10):
+        daemon.until(lambda s: s["positions"], TRADE_LIMIT_S, "a position is open")
+        venue.misbehave([{"kind": "halt"}, {"kind": "gateway", "on": "fills", "times": 0}])
+        time.sleep(1.0)  # what was on its way has its answer, and its row
+        if daemon.status()["positions"]:
+            return
+        venue.misbehave(())
+    raise AssertionError("each time its stop or target was faster than the halt")
+
+
+def _lose_the_last_fills(books: Path) -> set[str]:
+    """Leave the books as a kill between the answers to entries and their fills does."""
+    ours = "(SELECT cloid FROM orders WHERE trace_id IN (SELECT trace_id FROM positions))"
+    with closing(sqlite3.connect(books, 5.0)) as db, db:
+        lost = {str(symbol) for (symbol,) in db.execute("SELECT symbol FROM positions")}
+        db.execute(f"DELETE FROM fills WHERE cloid IN {ours}")
+        db.execute(f"UPDATE orders SET executions = '[]' WHERE cloid IN {ours}")
+        db.execute("DELETE FROM positions")
+        db.execute("DELETE FROM funding")
+        db.execute("DELETE FROM bot_state WHERE key LIKE 'guard:%' OR key LIKE 'fund%'")
+    assert lost
+    return lost
+
+
 def _tried(daemon: Operated) -> set[str]:
     """Symbols of which an exit was sent and refused."""
     refused = [event for event in daemon.events() if event.get("event") == "exit_rejected"]
