@@ -224,6 +224,7 @@ class Reconcile:
             return self._failed(str(error))
         await self._health.measure()
         self._health.judge_clock(self._cadence.late_s)
+        self._look_back_from_now()
         await self._settle_absent({order.venue_id for order in account.orders}, began)
         self._unblock_settled()
         self._unblock_markets()
@@ -258,6 +259,18 @@ class Reconcile:
             books.filled(fill)
         newest = max((fill.at for fill in fills), default=books.fills_from)
         books.fills_from = Ms(max(books.fills_from, newest - fill_overlap(books)))
+
+    def _look_back_from_now(self) -> None:
+        """Before the first fill ever it is asked from the start on, by our clock: where that
+        was ahead, nothing would be told until the venue's is there.
+        """
+        books, told = self._books, self._health.venue_now()
+        any_fill = books.last_fill_at or books.closed_trades or books.positions
+        if told is None or any_fill or books.fills_from <= told:
+            return
+        log.warning("look_back_mended", by_s=round((books.fills_from - told) / 1000, 1))
+        books.fills_from = Ms(told - fill_overlap(books))
+        books.paid.since = min(books.paid.since, told)
 
     async def _fetch_funding(self) -> None:
         """Paid by the hour: the stream tells it, and one question after each hour makes sure."""

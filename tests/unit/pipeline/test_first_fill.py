@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from decimal import Decimal
 
-from bot.domain.types import Ms, OrderStatus
+import pytest
+
+from bot.domain.types import Funding, Ms, OrderStatus
 from bot.pipeline.desk import _reservation
 from bot.pipeline.recover import restore
 from tests.unit.pipeline.given import BTC, START, closing, entry, kit, plan, running
 from tests.unit.pipeline.test_recover import LIFE_MS, start_again
+from tests.unit.pipeline.test_time_stop import settable
 
 
 async def test_the_first_fill_ever_is_asked_for_though_its_order_is_over() -> None:
@@ -36,6 +40,31 @@ async def test_the_first_fill_ever_is_asked_for_though_its_order_is_over() -> No
         await again.finish(again.reconcile.step())
         assert again.books.positions[BTC].signed == again.venue.positions[BTC][0]
     assert not again.books.safety.blocked
+
+
+@pytest.mark.parametrize("off_ms", [0, 3_600_000, 3 * 86_400_000])
+async def test_a_first_start_with_a_clock_that_is_ahead_loses_no_fill_once_it_is_right(
+    off_ms: int,
+) -> None:
+    """Asked from a time that has not come, the venue would tell nothing of fill and funding."""
+    made = kit()
+    clock = settable(made)
+    clock.by_ms, made.venue.skew_ms = off_ms, -off_ms
+    recovered = await made.journal.recover()
+    restore(made.books, recovered, clock.now(), clock.wall() + LIFE_MS)
+    async with running(made):
+        assert await made.finish(made.reconcile.step())
+        clock.by_ms = made.venue.skew_ms = 0
+        made.venue.tells = False
+        entering = asyncio.ensure_future(made.enter())
+        await made.play(2_000)
+        paid = Funding(BTC, Decimal("-0.3"), Decimal("0.0001"), Decimal(1), made.clock.now())
+        made.venue.fundings.append(paid)
+        made.reconcile._funding_hour = None  # as after the hour
+        assert await made.finish(made.reconcile.step())
+        assert made.books.positions[BTC].signed == made.venue.positions[BTC][0]
+        assert made.books.ledger.funding == Decimal("-0.3")
+        entering.cancel()
 
 
 async def test_no_fill_is_asked_for_that_a_start_no_longer_remembers() -> None:
