@@ -116,19 +116,20 @@ class Closing:
     def step(self) -> None:
         """Try each that is open, when its next try is due; end what is done.
 
-        Not before it is known what is open.
+        Nothing is done before it is known what is open; what the books hold is tried all the
+        same, for an exit can only reduce and the venue may answer no question for long.
         """
-        if not self.known:
-            return
-        self._wishes.spread()
+        if self.known:
+            self._wishes.spread()
         for symbol, wish in tuple(self._wishes.standing.items()):
             if self._followed[symbol]:
                 continue
             if symbol in self._books.symbols():
                 self._desk.close(symbol, wish.reason, patient=True)
                 continue
-            self._wishes.end((symbol,))
-            _log(self._ended(wish))
+            if self.known:
+                self._wishes.end((symbol,))
+                _log(self._ended(wish))
 
     async def withdraw(self) -> tuple[Symbol, ...]:
         """Wish none of it any more; the symbols of which something is still open, or may be.

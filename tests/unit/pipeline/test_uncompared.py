@@ -123,3 +123,25 @@ async def test_a_flatten_that_is_withdrawn_before_the_comparison_closes_nothing(
         await compare(made)
         assert BTC in made.venue.positions and BTC in made.books.positions
         assert Tables(made.journal.written).state[f"leave:{ALL}"] is None
+
+
+async def test_a_wish_of_an_earlier_life_is_tried_before_the_first_comparison() -> None:
+    """The venue takes orders and answers no question: what the books hold is closed at once."""
+    dead = kit()
+    async with running(dead):
+        await dead.enter()
+        dead.venue.gates["submit:exit"] = asyncio.Event()
+        wished = asyncio.create_task(closing(dead).close((BTC,), ExitReason.FLATTEN, by="ada"))
+        await dead.play(500)
+        wished.cancel()
+        await asyncio.gather(wished, return_exceptions=True)
+    assert BTC in dead.venue.positions
+    dead.venue.gates.clear()
+    made = await start_again(dead)
+    one = closing(made)
+    made.venue.gates["account"] = asyncio.Event()
+    async with running(made, one.run(), made.reconcile.run()):
+        await made.play(5_000)
+        assert not one.known
+        assert made.venue.positions == {}
+        assert [wish.symbol for wish in one.standing()] == [BTC], "not known to be flat"
