@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from bot.cli.commands import COMMANDS, STEERING, command
+from bot.cli.commands import COMMANDS, STEERING, Command, command
 from bot.cli.settings_flags import add_settings, given, typed
 from bot.domain.errors import AlreadyRunning, ConfigError, KeelError
 from bot.runtime.mask import register_secret
-from config.settings import REACH, load
+from config.settings import REACH, Loaded, load
 
 CLEAN, CRASH, MEND, RUNNING = 0, 1, 2, 3
+UNREAD = 141  # 128 and SIGPIPE: whoever read the output went before its end, as `| head` does
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str], env_file: Path | None) -> int:
@@ -40,7 +42,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str], env_file: Path | None)
             register_secret(secret)
         for line in loaded.warnings:
             _say(line)
-        return chosen.run(args, loaded)
+        return _told(name, chosen, args, loaded)
     except ConfigError as error:
         for line in error.problems:
             _say(line)
@@ -53,6 +55,19 @@ def main(argv: Sequence[str], environ: Mapping[str, str], env_file: Path | None)
         return CRASH
     except KeyboardInterrupt:
         return CLEAN
+
+
+def _told(name: str, chosen: Command, args: argparse.Namespace, loaded: Loaded) -> int:
+    """Run a command whose output may be cut off; to the daemon that is a defect like others."""
+    try:
+        code = chosen.run(args, loaded)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if name == COMMANDS[0]:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        return UNREAD
+    return code
 
 
 def crashed(error: Exception) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -29,7 +31,7 @@ class FakeCommand(ModuleType):
 
     def __init__(self) -> None:
         super().__init__("fake")
-        self.outcome: int | BaseException = 0
+        self.outcome: int | str | BaseException = 0
         self.loaded: Loaded | None = None
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
@@ -40,6 +42,9 @@ class FakeCommand(ModuleType):
         self.loaded = loaded
         if isinstance(self.outcome, BaseException):
             raise self.outcome
+        if isinstance(self.outcome, str):
+            sys.stdout.write(self.outcome)
+            return 0
         return self.outcome
 
 
@@ -74,6 +79,28 @@ def test_a_crash_is_not_hidden(fake: FakeCommand) -> None:
     """It goes up to the last line of main.py, which reports it once and exits with 1."""
     fake.outcome = RuntimeError("a defect")
     with pytest.raises(RuntimeError, match="a defect"):
+        run([])
+
+
+@pytest.mark.parametrize("rows", [1, 20_000], ids=["buffered", "written"])
+def test_output_that_nobody_reads_to_its_end_is_no_crash(
+    fake: FakeCommand, capfd: pytest.CaptureFixture[str], rows: int
+) -> None:
+    """`traces | head`: told by the exit code alone, as the shell tells SIGPIPE."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as nobody, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", nobody)
+        fake.outcome = "a line\n" * rows
+        assert run(["traces"]) == 141
+        nobody.write("the end of what was buffered\n")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_pipe_that_breaks_in_the_daemon_is_a_crash(fake: FakeCommand) -> None:
+    """It prints nothing for a reader, so the pipe is another."""
+    fake.outcome = BrokenPipeError()
+    with pytest.raises(BrokenPipeError):
         run([])
 
 
