@@ -124,6 +124,21 @@ def test_a_decision_opens_with_its_score_and_checks(chromium: Browser, keel: str
     eyes.close()
 
 
+def test_no_two_lines_of_the_equity_grid_are_named_the_same(chromium: Browser, keel: str) -> None:
+    """A curve that is flat has lines a quarter of a dollar apart: "$1,000" thrice, and "$999"."""
+    eyes = Eyes(chromium, keel)
+    name = "import('/static/format.js').then(m => (s => s.map(m.moneyOf(s)))(%s))"
+    fine = eyes.page.evaluate(name % "[999.5, 999.75, 1000, 1000.25]")
+    whole = eyes.page.evaluate(name % "[990, 1000]")
+    eyes.see("#equity .grid text")
+    ends = "t => t.getBoundingClientRect().right - t.ownerSVGElement.getBoundingClientRect().right"
+    over = eyes.page.locator("#equity .grid text").evaluate_all(f"all => all.map({ends})")
+    eyes.close()
+    assert fine == ["$999.50", "$999.75", "$1,000.00", "$1,000.25"]
+    assert whole == ["$990", "$1,000"]
+    assert max(over) < 0, "no name is cut off"
+
+
 def test_the_end_of_the_log_is_there_when_it_is_wanted(chromium: Browser, keel: str) -> None:
     """Folded until then, and nothing is asked for; newest first, by level, with the keyboard."""
     eyes = Eyes(chromium, keel)

@@ -3,7 +3,7 @@
 import { json } from "./api.js";
 import { crosshair, grid, nearest, scale, stage, ticks, timeAxis, timeTicks } from "./chart.js";
 import { byId, choices, el, redraw, setText, svg, table } from "./dom.js";
-import { clock, day, dayAndClock, money, percent, time, tone, weekdayAndSeconds } from "./format.js";
+import { clock, day, dayAndClock, money, moneyOf, percent, time, tone, weekdayAndSeconds } from "./format.js";
 
 const DAY_MS = 86400000;
 const RANGES = [["all", "All"], ["week", "Week"], ["day", "Day"], ["hours", "6 h"]];
@@ -106,7 +106,10 @@ function draw() {
   const peaks = running();
   const known = [...values, ...peaks, ...(baseline === null ? [] : [baseline])];
   const [low, high] = padded(Math.min(...known), Math.max(...known));
-  const right = width - SPACE.right;
+  const steps = ticks(low, high, 4);
+  const name = moneyOf(steps);
+  const longest = Math.max(...steps.map((value) => name(value).length));
+  const right = width - Math.max(SPACE.right, 10 + 7 * longest);
   const bottom = height - SPACE.bottom;
   const x = scale(points[0][0], points.at(-1)[0], SPACE.left, right);
   const y = scale(low, high, bottom, SPACE.top);
@@ -115,7 +118,7 @@ function draw() {
   const under = points.map((point, i) => `L${x(points.at(-1 - i)[0]).toFixed(1)} ${y(peaks.at(-1 - i)).toFixed(1)}`).join("");
   const { at, step } = timeTicks(points[0][0], points.at(-1)[0], width < 520 ? 4 : 7);
   root.replaceChildren(
-    ...grid(ticks(low, high, 4), y, SPACE.left, right, (value) => money(value).replace(/[.,]\d\d$/, "")),
+    ...grid(steps, y, SPACE.left, right, name),
     ...timeAxis(at.filter((ms) => x(ms) > 24 && x(ms) < right - 10), x, bottom, step >= DAY_MS ? day : clock),
     svg("path", { class: "down", d: `${line}${under}Z` }),
     ...(baseline === null ? [] : [svg("line", { class: "base", x1: SPACE.left, x2: right, y1: y(baseline), y2: y(baseline) })]),

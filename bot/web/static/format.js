@@ -24,6 +24,12 @@ export function money(value, signed = false) {
   return `${sign}$${numbers(2, 2).format(rounded)}`;
 }
 
+/** Money beside a grid: without cents, unless one of the `steps` has some. */
+export function moneyOf(steps) {
+  const whole = steps.every((value) => Math.abs(value - Math.round(value)) < 0.005);
+  return (value) => (whole ? money(value).replace(/[.,]\d\d$/, "") : money(value));
+}
+
 /** A price with about six digits that count. */
 export function price(value) {
   if (missing(value)) return "–";
