@@ -14,12 +14,12 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-# Objects made before a young collection (1 ms for 1,000 of them), young collections before one
-# of the middle generation (3 ms); the oldest is never walked by itself: 160,000 objects take
-# 0.2 s with 200 symbols.
-THRESHOLDS = (1_000, 2, 1_000_000)
-# Middle collections after which survivors are set aside; each leaves up to 3,000 objects.
-MIDDLE_BEFORE_ASIDE = 20
+# Objects made before a young collection (up to 1 ms where others use the processor too), young
+# collections before one of the middle generation (2 ms; 3 to 5 at 1,000 and 2, for the same sum
+# over a minute); the oldest is never walked by itself: 160,000 objects take 0.2 s with 200 symbols.
+THRESHOLDS = (400, 1, 1_000_000)
+# Middle collections after which survivors are set aside; each leaves up to 800 objects.
+MIDDLE_BEFORE_ASIDE = 75
 # Times that survivors are set aside before dead cycles are looked for among them.
 ASIDES_BEFORE_ALL = 100
 # Seconds for which one thread may run while others want to. The interpreter's own 5 ms are

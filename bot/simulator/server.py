@@ -144,7 +144,9 @@ class SimulatedExchange:
         following = world.source.tick_at(index + 1)
         world.ended = following is None
         await self._written()
-        self._stream.on_tick(quotes, passed=self._has_passed(at, following))
+        for _ in self._stream.on_tick(quotes, passed=self._has_passed(at, following)):
+            if not self._drain:  # in lockstep nobody waits, and nothing may come in between
+                await asyncio.sleep(0)
         self._stream.on_events(world.take_events())
         if self._drain:
             await confirmed(self._stream.clients)

@@ -7,7 +7,7 @@ for. Knows no socket (see `client`). Source: facts 6.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from bot.simulator.accounts import AccountState, Row
@@ -35,6 +35,7 @@ OF_BOTH = ("activeAssetData",)
 SHOWN = (*OF_ALL, *OF_COIN, *OF_BOTH, "webData2")  # channels that show how things stand
 MOST_USERS = 10  # of a client address (facts 5; 15 seen)
 MOST_SUBSCRIPTIONS = 1_000
+KEYS_A_STEP = 4  # each quarter of an hour a coin's context takes half a millisecond
 
 
 class Key(NamedTuple):
@@ -170,14 +171,17 @@ class Stream:
 
     # --- what goes out ------------------------------------------------------------------
 
-    def on_tick(self, quotes: Iterable[Quote], *, passed: bool = False) -> None:
+    def on_tick(self, quotes: Iterable[Quote], *, passed: bool = False) -> Iterator[None]:
         """Send the new prices of a tick; of one that has `passed` already its trades alone.
 
-        What it moved is shown with the next tick that has not.
+        What it moved is shown with the next tick that has not. Yields between steps of a
+        millisecond.
         """
         moved = {quote.coin: quote for quote in quotes}
         self._unshown.update(dict.fromkeys(moved))
-        for key in list(self._keys):
+        for number, key in enumerate(list(self._keys)):
+            if number % KEYS_A_STEP == 0:
+                yield
             if key.kind == "trades":
                 if key.coin in moved:
                     self._send(key, _frame("trades", [self._trade(moved[key.coin])]))

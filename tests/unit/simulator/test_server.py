@@ -19,9 +19,13 @@ from bot.domain.types import Ms, Timeframe
 from bot.ports import Clock
 from bot.runtime.clock import LockstepClock, ManualClock
 from bot.simulator import SimulatedExchange, SimulatorOptions, server
+from tests.stretches import counted
 from tests.unit.simulator.given import ETH, KEY, START, limit, walk, write_candles
 from tests.until import until
 
+TICK_MS = 5_000
+QUARTER = 181  # ticks
+A_STRETCH = 3_000  # calls of functions; a thousand take a fifth of a millisecond
 USER = Account.from_key(KEY).address.lower()
 
 
@@ -88,6 +92,24 @@ async def test_questions_and_refusals_over_http(tmp_path: Path) -> None:
         assert (await client.post("/exchange", {"action": 5}))[0] == 422
         async with client.session.post(client.url + "/info", data=b"{") as answer:
             assert (answer.status, await answer.text()) == (422, text)
+
+
+async def test_a_tick_of_all_coins_is_told_in_steps(tmp_path: Path) -> None:
+    """Each quarter of an hour every coin's figures of the day are counted anew."""
+    async with (
+        served(SimulatorOptions(tmp_path / "s.db")) as (exchange, client),
+        client.session.ws_connect(client.url + "/ws") as socket,
+    ):
+        for coin in exchange.coins:
+            for wish in ({"type": "activeAssetCtx"}, {"type": "candle", "interval": "1m"}):
+                body = {"method": "subscribe", "subscription": wish | {"coin": coin}}
+                await socket.send_json(body)
+        await until(lambda: len(exchange._stream._keys) == 2 * len(exchange.coins))
+        with counted() as stretches:
+            for index in range(exchange._world.index + 1, exchange._world.index + QUARTER):
+                task = asyncio.create_task(exchange._play(index, Ms(index * TICK_MS)))
+                await task
+    assert stretches.longest < A_STRETCH
 
 
 async def test_json_nested_too_deep_is_malformed(tmp_path: Path) -> None:

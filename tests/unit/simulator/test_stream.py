@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from bot.domain.types import Ms
 from bot.simulator.bars import Bar
-from bot.simulator.stream import Stream
+from bot.simulator.stream import KEYS_A_STEP, Stream
 from bot.simulator.wire import candle, candle_frame, dumps
 from tests.unit.simulator.given import ETH, Venue, cloid, limit
 
@@ -47,10 +48,14 @@ class Wired:
         return wish
 
     def tick(self, *, passed: bool = False, **moved: float) -> None:
+        for _ in self.steps(passed=passed, **moved):
+            pass
+        self.events()
+
+    def steps(self, *, passed: bool = False, **moved: float) -> Iterator[None]:
         world, before = self.venue.world, self.venue.world.index
         self.venue.tick(**moved)
-        self.stream.on_tick(world.source.quotes(before + 1), passed=passed)
-        self.events()
+        return self.stream.on_tick(world.source.quotes(before + 1), passed=passed)
 
     def events(self) -> None:
         self.stream.on_events(self.venue.world.take_events())
@@ -248,6 +253,25 @@ def test_who_has_left_is_sent_nothing(wired: Wired) -> None:
     wired.stream.leave(wired.reader)  # type: ignore[arg-type]
     wired.tick(ETH=3_100.0)
     assert wired.reader.frames == [] and wired.stream.clients == []
+
+
+def test_what_is_dropped_between_two_steps_is_not_sent(wired: Wired) -> None:
+    """Others have their turn there, and one of them may unsubscribe."""
+    for coin in ("BTC", "ETH", "SOL"):
+        wired.subscribe(type="bbo", coin=coin)
+        wired.subscribe(type="activeAssetCtx", coin=coin)
+    wired.reader.frames.clear()
+    steps = wired.steps(BTC=60_001.0, ETH=3001.0, SOL=151.0)
+    next(steps)
+    assert wired.reader.frames == []
+    next(steps)
+    assert 0 < len(wired.reader.frames) <= KEYS_A_STEP
+    wired.say({"method": "unsubscribe", "subscription": {"type": "bbo", "coin": "SOL"}})
+    assert list(steps) == []
+    assert [book["coin"] for book in wired.reader.take("bbo")] == ["BTC", "ETH"]
+    wired.subscribe(type="bbo", coin="SOL")
+    wired.tick(SOL=152.0)
+    assert wired.reader.take("bbo")[-1]["coin"] == "SOL"
 
 
 def test_of_a_tick_that_has_passed_only_trades_are_told(wired: Wired) -> None:
