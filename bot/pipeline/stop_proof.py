@@ -39,12 +39,13 @@ class Prover:
     def prove(self, account: Account, worked_on: Set[Symbol]) -> None:
         """Prove each position's stop, and repair what has none.
 
-        Not judged: what was `worked_on` when the venue was asked, since its stop may have come
-        after that; and what the venue shows no position of, its last fill being on its way.
+        Put off to the next look, soon: what was `worked_on` when the venue was asked, or is now,
+        since its stop may have come after the answer. Not judged: what the venue shows no
+        position of, its last fill being on its way.
         """
         for symbol, position in self._books.positions.items():
             there = account.positions.get(symbol)
-            if there is None or symbol in worked_on or self._books.beyond_orders(symbol):
+            if there is None or self._books.beyond_orders(symbol):
                 continue
             orders = [
                 order
@@ -55,7 +56,9 @@ class Prover:
             proof = protected(position, orders, there.liquidation_price)
             if proof.ok:
                 self.naked.pop(symbol, None)
-            elif not self._desk.works_on(symbol):
+            elif symbol in worked_on or self._desk.works_on(symbol):
+                self._execution.doubt.set()
+            else:
                 self._repair(symbol, proof.verdict.value)
         for symbol in [s for s in self.naked if s not in self._books.positions]:
             del self.naked[symbol]

@@ -198,7 +198,7 @@ def test_close_all_flattens_while_halted_and_the_halt_outlives_a_kill(tmp_path: 
         daemon.kill()
         code, said = daemon.command("halt")
         assert code == 1 and "no daemon runs" in said
-    with Operated(tmp_path, DEMO_SPEED=300) as daemon:
+    with Operated(tmp_path, DEMO_SPEED=120) as daemon:
         daemon.healthy()
         status = daemon.status()
         assert (status["trading_state"], status["trading_state_why"]) == ("HALTED", "lunch")
@@ -329,7 +329,7 @@ def _flattened_in_vain(daemon: Operated, venue: Simulator) -> set[str]:
 
 def test_close_all_works_while_the_database_is_away(tmp_path: Path) -> None:
     """The exits leave; their rows follow, and the books are equal at the end."""
-    with Operated(tmp_path, DEMO_SPEED=300) as daemon:
+    with Operated(tmp_path, DEMO_SPEED=120) as daemon:
         daemon.healthy()
         daemon.until(lambda s: s["positions"], TRADE_LIMIT_S, "a position is open")
         with exclusively(daemon.books):

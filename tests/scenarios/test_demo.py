@@ -13,8 +13,8 @@ from tests.books import books_equal, memory_differences
 from tests.daemon import Daemon, settled_to_none, wait_for
 from tests.scenarios.demo import first_trade
 
-SPEED = 300  # market seconds in one: a trade of minutes takes seconds
-TRADE_LIMIT_S = 60.0
+SPEED = 200  # market seconds in one: a trade of minutes takes seconds
+TRADE_LIMIT_S = 90.0
 
 
 def start(folder: Path) -> Daemon:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "a browser is here")
 
-SPEED = 240  # a signal lives a quarter of a second: a busy machine decides within it
+SPEED = 120  # a signal lives half a second: a busy machine decides within it
 TRADE_LIMIT_S = 120.0  # machine time; most runs need ten to thirty seconds
 TOKEN = "a-token-for-this-test-only"
 OF_THE_DATABASE = ("/equity", "/candles", "/decisions", "/traces/funnel", "/trades/summary")

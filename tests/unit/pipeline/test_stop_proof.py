@@ -51,8 +51,10 @@ async def test_an_answer_older_than_a_stop_does_not_call_it_missing() -> None:
         placing.set()
         await made.play(3_000)
         assert len(stops(made)) == 1 and not made.desk.works_on(BTC)
+        made.execution.doubt.clear()
         made.reconcile.prover.prove(before, worked_on)
         assert made.reconcile.prover.naked == {}
+        assert made.execution.doubt.is_set(), "put off, not given up"
 
 
 async def taken_away(made: Kit) -> None:
