@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,8 @@ from bot.app.decisions import digest
 from bot.app.performance import course_of, figures_of, standings_of
 from bot.domain.breakers import BreakerEvent
 from bot.domain.errors import TransientError
-from bot.domain.types import Bars, Ms, Symbol, Timeframe, TraceId, Trade
+from bot.domain.portfolio import to_micro_cents
+from bot.domain.types import Bars, Ms, Order, Symbol, Timeframe, TraceId, Trade
 from bot.pipeline.funnel import ended, funnel
 from bot.ports import Clock, TraceRecord
 from bot.runtime.log_tail import tail
@@ -93,7 +95,7 @@ class RecordedTraces:
             gone = await self._store.archive.find(TraceId(trace_id))
             return archived_row(trace_id, gone) if gone is not None else None
         orders = await self._store.journal.orders_of(record.trace_id)
-        return {**_head(record), "orders": orders, "body": record.body}
+        return {**_head(record), "orders": [_shown(order) for order in orders], "body": record.body}
 
     async def decisions(self, limit: int) -> Sequence[Written]:
         found = []
@@ -267,8 +269,8 @@ def trade_row(trade: Trade) -> Mapping[str, object]:
         "strategy": trade.strategy,
         "opened_at": trade.opened_at,
         "closed_at": trade.closed_at,
-        "entry_price": trade.entry_price,
-        "exit_price": trade.exit_price,
+        "entry_price": to_micro_cents(trade.entry_price),
+        "exit_price": to_micro_cents(trade.exit_price),
         "quantity": trade.quantity,
         "gross_pnl": trade.gross_pnl,
         "fees": trade.fees,
@@ -276,6 +278,11 @@ def trade_row(trade: Trade) -> Mapping[str, object]:
         "net_pnl": trade.net_pnl,
         "exit_reason": trade.exit_reason,
     }
+
+
+def _shown(order: Order) -> Order:
+    average = order.average_price
+    return order if average is None else replace(order, average_price=to_micro_cents(average))
 
 
 def curve_of(points: Sequence[Point]) -> Mapping[str, object]:

@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -24,6 +25,7 @@ from bot.app.running import ask_status, owner_of, place_named
 from bot.app.world import world_name
 from bot.domain.breakers import BreakerBook, book_from_mapping
 from bot.domain.errors import ConfigError, Misasked
+from bot.domain.portfolio import to_micro_cents
 from bot.domain.types import Ms
 from bot.ports import Clock
 from bot.research.reports.held import held
@@ -242,8 +244,8 @@ async def _capital(
         "equity": equity,
         "equity_at": at,
         "peak": None if point is None else point.peak,
-        "capital_at_last_look": seen.get("capital"),
-        "free_margin_at_last_look": seen.get("free_margin"),
+        "capital_at_last_look": _money(seen.get("capital")),
+        "free_margin_at_last_look": _money(seen.get("free_margin")),
         "looked_at": looked_at or None,
     }
 
@@ -270,6 +272,11 @@ def _daemon(settings: Settings, status: Mapping[str, Any], until: Ms) -> Mapping
         "last_record_at": until or None,
         "skipped_symbols": status.get("skipped") or {},
     }
+
+
+def _money(recorded: object) -> str | None:
+    """As a trace holds it, exact, without the digits that a division left."""
+    return None if recorded is None else str(to_micro_cents(Decimal(str(recorded))))
 
 
 def _table(value: object) -> Mapping[str, Any]:

@@ -270,7 +270,7 @@ class DaemonView(RecordedTraces):
             "symbol": symbol,
             "side": position.side,
             "quantity": position.quantity,
-            "entry_price": position.entry_price,
+            "entry_price": to_micro_cents(position.entry_price),
             "mark": mark,
             "stop": nearest(stops or parts.books.legs(symbol, Leg.STOP), position.side),
             "target": nearest(parts.books.legs(symbol, Leg.TARGET), position.side.opposite),

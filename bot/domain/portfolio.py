@@ -228,7 +228,10 @@ def equity(
 
 
 def to_micro_cents(value: Decimal) -> Decimal:
-    """Cut the digits beyond the eighth decimal, which come from divisions and are no money."""
+    """Cut the digits beyond the eighth decimal: they come from divisions and are no money.
+
+    Of average prices neither; to be shown, while the books keep them exact.
+    """
     exponent = value.as_tuple().exponent
     return round(value, 8) if isinstance(exponent, int) and exponent < -8 else value
 

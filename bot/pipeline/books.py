@@ -375,8 +375,8 @@ class Books(OrderShelf):
             symbol=symbol,
             side=trade.side.value,
             reason=trade.exit_reason.value,
-            entry=str(trade.entry_price),
-            exit=str(round(trade.exit_price, 8)),
+            entry=str(to_micro_cents(trade.entry_price)),
+            exit=str(to_micro_cents(trade.exit_price)),
             net_pnl=str(round(trade.net_pnl, 6)),
         )
         return {

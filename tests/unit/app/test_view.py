@@ -12,12 +12,14 @@ from typing import Any
 
 from bot.app.parts import Parts
 from bot.app.quarantine_view import reconciliation_of
+from bot.app.recorded import trade_row
 from bot.app.view import DaemonView, Phase, nearest
 from bot.domain.errors import TransientError
 from bot.domain.orders import new_orders
 from bot.domain.sizing import exact
 from bot.domain.types import ExitReason, Leg, Side
 from bot.pipeline.blocks import BlockKind
+from bot.pipeline.facts import Fact
 from bot.runtime.resources import LoopLag, ResourceMeter
 from bot.runtime.supervisor import Service, Supervisor
 from bot.web.encode import encode
@@ -152,6 +154,25 @@ async def test_a_closed_trade_is_in_status_and_metrics() -> None:
         assert (trade["exit_reason"], status["positions"]) == ("manual", [])
         assert (metrics["total_trades"], metrics["win_rate"]) == (1, 1.0)
         assert metrics["trades_24h"] == 1
+
+
+async def test_averages_are_shown_to_the_eighth_decimal() -> None:
+    """Position, trade and log line; the books keep what the division gave."""
+    async with holding() as (made, _, _):
+        third = Decimal(100) / 3
+        told: list[Fact] = []
+        made.facts.listen(told.append)
+        made.books.positions[BTC] = replace(made.books.positions[BTC], entry_price=third)
+        (shown,) = read(view_of(made).status())["positions"]
+        assert shown["entry_price"] == "33.33333333"
+        task = asyncio.ensure_future(made.execution.leave(BTC, ExitReason.MANUAL))
+        await until(task.done)
+        (closed,) = (fact for fact in told if fact.name == "trade_closed")
+        assert (closed.figures["entry"], closed.figures["exit"]) == ("33.33333333", "100")
+        (trade,) = made.books.trades
+        assert trade.entry_price == third
+        row = trade_row(replace(trade, exit_price=third))
+        assert row["entry_price"] == row["exit_price"] == Decimal("33.33333333")
 
 
 async def test_health_is_ok_when_everything_works() -> None:

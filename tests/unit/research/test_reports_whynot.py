@@ -15,6 +15,7 @@ from bot.domain.types import Ms
 from tests.unit.research.recorded import AT, MINUTE, World, no, record, refused, rejected
 
 HOUR = 60 * MINUTE
+THIRD = str(Decimal(100) / 3)
 BREAKER = {
     "code": "losses_in_row",
     "since": AT,
@@ -122,8 +123,8 @@ def test_confidence_against_its_threshold(world: World) -> None:
 
 
 def test_blocked_symbols_and_margin_of_the_last_look(world: World) -> None:
-    """Without a daemon to ask: what the desk saw when it last looked."""
-    view = {"blocked": {"ETH": "foreign position"}, "capital": "100", "free_margin": "4"}
+    """Without a daemon to ask: what the desk saw when it last looked, to the eighth decimal."""
+    view = {"blocked": {"ETH": "foreign position"}, "capital": "100", "free_margin": THIRD}
     body = refused(no(CheckCode.MARGIN, "9", "4", "USD"), view=view)
     world.records.append(record(5, "clear", "refused", body=body))
     point = EquityPoint(Ms(AT), Decimal(99), Decimal(99), Decimal(0), Decimal(120))
@@ -131,7 +132,7 @@ def test_blocked_symbols_and_margin_of_the_last_look(world: World) -> None:
     said = answer(world)
     assert said["trading"]["source"] == "database"
     assert said["trading"]["blocked"] == {"ETH": "foreign position"}
-    assert said["capital"]["free_margin_at_last_look"] == "4"
+    assert said["capital"]["free_margin_at_last_look"] == "33.33333333"
     assert (said["capital"]["equity"], said["capital"]["peak"]) == (Decimal(99), Decimal(120))
     assert said["disk"]["traces_waiting_at_last_look"] == 7
 
