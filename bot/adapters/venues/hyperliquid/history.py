@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+import structlog
+
 from bot.adapters.venues.hyperliquid.candles import (
     CAPACITY,
     Series,
@@ -24,6 +26,9 @@ Warm = Callable[[Symbol, Timeframe, Ms, Ms], Awaitable[Bars]]  # our store: [fir
 Ask = Callable[[str, Timeframe, Ms, Ms], Awaitable[list[Candle]]]
 
 _TURN_S = 30.0
+_SET_BACK_MS = 1_000  # by less no bar was called over too early: it settles for longer
+
+log = structlog.get_logger(__name__)
 
 
 class History:
@@ -37,6 +42,7 @@ class History:
         self._series: dict[tuple[Symbol, Timeframe], Series] = {}
         self._asking: dict[tuple[Symbol, Timeframe], asyncio.Event] = {}
         self._finest: Timeframe | None = None
+        self._latest = Ms(0)  # the newest reading of the clock by which a bar was called over
         self.asked = 0  # questions by REST
 
     @property
@@ -62,7 +68,7 @@ class History:
     async def bars(self, symbol: Symbol, timeframe: Timeframe, limit: int) -> Bars:
         """The last `limit` (at most 1,000) closed bars. Raises TransientError."""
         limit = min(limit, CAPACITY)
-        until = Ms(self._clock.now() - self._settle_ms)
+        until = Ms(self._now() - self._settle_ms)
         await self._complete(symbol, timeframe, until, limit)
         return self._of(symbol, timeframe).bars(until, limit)
 
@@ -71,9 +77,22 @@ class History:
         if self._finest is None:
             return
         for symbol in symbols:
-            until = Ms(self._clock.now() - self._settle_ms)
+            until = Ms(self._now() - self._settle_ms)
             if self._of(symbol, self._finest).covered_from is not None:
                 await self._complete(symbol, self._finest, until, 1)
+
+    def _now(self) -> Ms:
+        """Read the clock. One that was set back had called bars over that were open, or yet to
+        come: all are asked for again, and of the venue, since our store has them as they were.
+        """
+        now = self._clock.now()
+        if now < self._latest - _SET_BACK_MS:
+            log.warning("candles_asked_again", clock_set_back_s=(self._latest - now) / 1000)
+            self._series.clear()
+            self._warm = None
+            self._latest = now
+        self._latest = max(self._latest, now)
+        return now
 
     def _of(self, symbol: Symbol, timeframe: Timeframe) -> Series:
         key = (symbol, timeframe)
@@ -139,7 +158,7 @@ class History:
         return True
 
     async def _rest(self, symbol: Symbol, series: Series, first: Ms) -> None:
-        asked_at = self._clock.now()
+        asked_at = self._now()
         self.asked += 1
         with self._clock.busy():  # a long answer is read in several turns of the loop
             rows = await self._ask(symbol, series.timeframe, first, asked_at)
