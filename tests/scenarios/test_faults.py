@@ -9,11 +9,7 @@ from tests.books import books_equal, differences, unguarded
 from tests.daemon import Daemon, settled_to_none
 from tests.scenarios.kills import BUSY
 
-<<<<<<< Updated upstream
 SPEED = 120  # a signal lives half a second: a busy machine decides within it
-=======
-SPEED = 200  # market seconds in one: a signal outlives its entry's way beside other work
->>>>>>> Stashed changes
 TRADES = 2
 TRADE_LIMIT_S = 90.0
 CALM_LIMIT_S = 45.0  # an order in doubt is settled 13 s after it was signed

@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "a browser is here")
 
-<<<<<<< Updated upstream
 SPEED = 120  # a signal lives half a second: a busy machine decides within it
-=======
-SPEED = 200  # market seconds in one: a signal outlives its entry's way beside other work
->>>>>>> Stashed changes
 TRADE_LIMIT_S = 120.0  # machine time; most runs need ten to thirty seconds
 TOKEN = "a-token-for-this-test-only"
 OF_THE_DATABASE = ("/equity", "/candles", "/decisions", "/traces/funnel", "/trades/summary")
