@@ -199,12 +199,14 @@ def test_dark_follows_the_system_and_the_button(chromium: Browser, keel: str) ->
     eyes.close()
 
 
-@pytest.mark.parametrize("width", [360, 390, 768, 1280, 1920])
+@pytest.mark.parametrize("width", [240, 280, 319, 320, 360, 390, 768, 1280, 1920])
 def test_no_width_scrolls_sideways(chromium: Browser, keel: str, width: int) -> None:
-    """From the smallest phone to a large screen."""
+    """From a watch, or a phone whose letters were made large, to a large screen."""
     eyes = Eyes(chromium, keel, viewport={"width": width, "height": 800})
     eyes.see(".decision", TRADE_LIMIT_S)
     eyes.see(".trades li, #trades .empty")
+    eyes.page.locator(".decision summary").first.click()
+    eyes.see(".inside")
     assert eyes.page.evaluate("document.documentElement.scrollWidth") <= width
     eyes.close()
 

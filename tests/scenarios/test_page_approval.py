@@ -57,8 +57,9 @@ def test_a_waiting_trade_is_answered_on_the_page(chromium: Browser, tmp_path: Pa
             if event.get("event") == "approval_answered" and event["by"] != "nobody"
         }
         assert {("rejected", "page"), ("approved", "page")} <= said_by
-        eyes.page.set_viewport_size({"width": 360, "height": 800})
-        assert eyes.page.evaluate("document.documentElement.scrollWidth") <= 360
+        for width in (360, 240):
+            eyes.page.set_viewport_size({"width": width, "height": 800})
+            assert eyes.page.evaluate("document.documentElement.scrollWidth") <= width
         refused = [text for text in eyes.complaints if "40" not in text]  # 401 and 409 are said
         assert refused == []
         eyes.close()
