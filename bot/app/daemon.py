@@ -210,7 +210,7 @@ class _Daemon:
         add(Service("approvals", parts.approvals.run, critical=False))
         add(Service("care", parts.care.run, critical=True))
         add(Service("reconcile", self._reconcile, critical=True))
-        add(Service("closing", self._closing, critical=True))
+        add(Service("closing", parts.closing.run, critical=True))
         add(Service("lookout", self._lookout, critical=True))
         add(Service("heartbeat", self._heartbeat.run, critical=False))
         add(Service("loop_lag", self._lag.run, critical=False))
@@ -301,11 +301,6 @@ class _Daemon:
         """Breakers see the world from when there is one to see."""
         await self._ready.wait()
         await self._parts.lookout.run()
-
-    async def _closing(self) -> None:
-        """What a person wished closed before a crash goes on once the venue was compared."""
-        await self._ready.wait()
-        await self._parts.closing.run()
 
     async def _reconcile(self) -> None:
         await self._ready.wait()

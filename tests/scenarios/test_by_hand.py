@@ -238,6 +238,33 @@ def test_a_flatten_cut_off_by_a_kill_goes_on_in_the_next_life(tmp_path: Path) ->
         one_order_an_intent(venue_orders(venue.ledger), SPEED)
 
 
+def test_a_flatten_cut_off_by_a_kill_waits_for_no_answer_to_a_question(tmp_path: Path) -> None:
+    """The venue takes orders and tells no fills when asked: the next life closes all the same.
+
+    It wishes on until it could compare: only then is it known that nothing is open.
+    """
+    with Simulator(tmp_path / "venue", 1, SPEED) as venue:
+        wired = {"HYPERLIQUID_BASE_URL": venue.answering().url, "TIME_STOP_MINUTES": 600}
+        settings = {**BUSY, **wired}
+        with Operated(tmp_path, **settings) as first:
+            first.healthy()
+            held = _flattened_in_vain(first, venue)
+            first.kill()
+        venue.misbehave([{"kind": "gateway", "on": "fills", "times": 0}])
+        with Operated(tmp_path, **settings) as second:
+            flat = second.until(lambda s: s["closing"] and not s["positions"], 60.0, "flat")
+            assert flat["phase"] == "reconciling"
+            assert {row["symbol"] for row in flat["closing"]} == held
+            ends = [e for e in second.events() if e.get("event") == "trade_closed"]
+            # One may have met its own stop or target in that moment; not all of them.
+            assert "flatten" in {end["reason"] for end in ends}, ends
+            venue.misbehave(())
+            second.until(lambda s: not s["closing"], 30.0, "it is known")
+            assert second.terminate() == 0, second.output()
+        books_equal(second.books, venue.ledger)
+        one_order_an_intent(venue_orders(venue.ledger), SPEED)
+
+
 def test_all_is_closed_that_the_books_do_not_know_of_yet(tmp_path: Path) -> None:
     """A crash took the rows of fills along, and the next life cannot ask the venue at first.
 
