@@ -133,7 +133,7 @@ class MemoryJournal:
             fees=sum((fill.fee for fill in fills), ZERO),
             funding=sum((f.usd for f in tables.funding.values()), ZERO),
             closed_trades=len(tables.trades),
-            recent_trades=tuple(tables.trades),
+            recent_trades=tuple(tables.trades.values()),
             breaker_events=tuple(tables.events.values()),
         )
 
@@ -149,7 +149,7 @@ class Tables:
         self.fills: dict[tuple[Symbol, Ms, int], Fill] = {}
         self.funding: dict[tuple[Symbol, Ms], Funding] = {}
         self.positions: dict[Symbol, Position] = {}
-        self.trades: list[Trade] = []
+        self.trades: dict[tuple[TraceId, Ms], Trade] = {}
         self.state: dict[str, object] = {}
         self.events: dict[tuple[str, Ms], BreakerEvent] = {}
         for changes in written:
@@ -161,7 +161,7 @@ class Tables:
             self.positions.update({p.symbol: p for p in changes.positions})
             for symbol in changes.flat:
                 self.positions.pop(symbol, None)
-            self.trades += changes.trades
+            self.trades.update({(each.trace_id, each.opened_at): each for each in changes.trades})
             self.state.update(changes.state or {})
             self.events.update({(e.event_type, e.at): e for e in changes.breaker_events})
 

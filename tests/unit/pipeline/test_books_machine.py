@@ -64,6 +64,7 @@ class BooksMachine(RuleBasedStateMachine):
         self.terminal: dict[Cloid, OrderStatus] = {}
         self.grown: dict[Cloid, Decimal] = {}
         self.numbers = 0
+        self.compared = True  # the fills that a start asks for were told: entries may pass
 
     def open_books(self) -> Books:
         facts = Facts()
@@ -75,8 +76,8 @@ class BooksMachine(RuleBasedStateMachine):
 
     @rule(coin=st.sampled_from(COINS), side=st.sampled_from(list(Side)))
     def submit_entry(self, coin: Symbol, side: Side) -> None:
-        """Only where nothing is held or on its way, as the gate has it."""
-        if coin in self.books.symbols() or coin in self.books.safety.blocked:
+        """Only where nothing is held or on its way, as the gate has it, and once in step."""
+        if not self.compared or coin in self.books.symbols() or coin in self.books.safety.blocked:
             return
         self.numbers += 1
         trace = TraceId(f"{coin}-20260921T1320-{self.numbers}")
@@ -125,6 +126,16 @@ class BooksMachine(RuleBasedStateMachine):
         restore(self.books, recovered, now, self.clock.wall() + LIFE_MS, past)
         self.journal.written.append(Changes(state={"lives": state["lives"]}))
         self.grown = {cloid: order.filled for cloid, order in self.books.orders.items()}
+        self.compared = False
+
+    @precondition(lambda self: not self.compared)
+    @rule()
+    def compare(self) -> None:
+        """What a start asks for before anything else: every fill, the oldest first."""
+        for at in sorted(self.venue.values(), key=lambda at: [each.fill_id for each in at.untold]):
+            for fill in tuple(at.untold):
+                self.fold(at, fill)
+        self.compared = True
 
     # --- what the venue does ------------------------------------------------------------------
 
@@ -167,11 +178,7 @@ class BooksMachine(RuleBasedStateMachine):
         """One of the fills that wait, in any order; sometimes twice."""
         at = self.venue[data.draw(st.sampled_from(self.with_untold()))]
         fill = at.untold[0]
-        if not self.books.filled(fill):
-            return  # its position is still to be told
-        at.untold.remove(fill)
-        self.told.append(fill)
-        if again:
+        if self.fold(at, fill) and again:
             assert not self.books.filled(fill), "a fill counted twice"
 
     @precondition(lambda self: self.told)
@@ -285,6 +292,14 @@ class BooksMachine(RuleBasedStateMachine):
         assert abs(self.books.equity() - self.books.ledger.cash - open_) <= Decimal("0.00000001")
 
     # --- helpers ------------------------------------------------------------------------------
+
+    def fold(self, at: AtVenue, fill: Fill) -> bool:
+        """Tell one fill; False while its position is still to be told."""
+        if not self.books.filled(fill):
+            return False
+        at.untold.remove(fill)
+        self.told.append(fill)
+        return True
 
     def named(
         self, trace: TraceId, coin: Symbol, leg: Leg, side: Side, quantity: Decimal
