@@ -19,10 +19,11 @@ from pathlib import Path
 
 import psutil
 
-from bot.adapters.store.read_only import Soundness, look
+from bot.adapters.store.read_only import Soundness, look, look_at_spool
 from bot.adapters.store.schema import REVISION
 from bot.adapters.venues.hyperliquid import demo_key, signing_backend
 from bot.adapters.venues.hyperliquid.signing import NonceSource, Signer
+from bot.app.keeping import BACKUP_FOLDER
 from bot.app.running import EVERYWHERE, HEALTH, ask_page, place_named
 from bot.app.world import world_name
 from bot.domain.errors import ConfigError, TransientError
@@ -155,11 +156,14 @@ async def database(settings: Settings, monotonic: Callable[[], float]) -> list[L
         place = place_named(settings)
         if place.is_file and (not place.path.exists() or place.path.stat().st_size == 0):
             found = "none yet; the first start makes it"
-            return [Line("database", f"open {place}", Outcome.OK, found)]
+            waiting, rejected = await look_at_spool(None, folder)
+            beside = [_spool(folder, waiting, rejected, empty=True)] if waiting or rejected else []
+            return [Line("database", f"open {place}", Outcome.OK, found), *beside]
         sound = await look(place, folder, QUICK_CHECK_S, monotonic)
     except (ConfigError, TransientError) as error:
         return [failure("database", "open it", error, "use another DATABASE_URL or DATA_DIR")]
-    return [_schema(str(place), sound), _integrity(sound), _spool(folder, sound)]
+    spool = _spool(folder, sound.spooled, sound.rejected, empty=not sound.tables)
+    return [_schema(str(place), sound), _integrity(sound), spool]
 
 
 def signing(settings: Settings, clock: Clock) -> Line:
@@ -186,11 +190,10 @@ def page(settings: Settings, owner: int | None) -> Line:
     """Whether HTTP_PORT is free, or our daemon answers there."""
     host, port = settings.web.http_host, settings.web.http_port
     tried = f"{host}:{port}"
-    if port == 0:
-        return Line("page", tried, Outcome.OK, "port 0: the daemon takes a free one")
     refused = _bind(host, port)
     if refused is None:
-        return Line("page", tried, Outcome.OK, "the port is free")
+        found = "the port is free" if port else "port 0: the daemon takes a free one, see its log"
+        return Line("page", tried, Outcome.OK, found)
     # An address of another machine is asked nothing: who answers there is not in our way.
     answer = ask_page(settings, HEALTH) if refused.errno == errno.EADDRINUSE else None
     if answer is None:
@@ -249,13 +252,18 @@ def _integrity(sound: Soundness) -> Line:
     return Line("database", tried, Outcome.OK, "passed")
 
 
-def _spool(folder: Path, sound: Soundness) -> Line:
+def _spool(folder: Path, waiting: int, rejected: int, *, empty: bool) -> Line:
     tried = "rows that wait in the spool"
-    if sound.rejected:
-        found = f"{sound.rejected} rows were refused and kept in {folder}/spool.rejected.jsonl"
+    if rejected:
+        found = f"{rejected} rows were refused and kept in {folder}/spool.rejected.jsonl"
         return Line("database", tried, Outcome.WARN, found, "look at them, then move the file away")
-    if sound.spooled:
-        found = f"{sound.spooled} rows of an outage"
+    if waiting and empty:
+        found = f"{waiting} rows of an outage, and the database they were meant for is empty"
+        remedy = f"put its newest copy from {folder}/{BACKUP_FOLDER} back first, if there is one"
+        found += "; a start writes them into that all the same"
+        return Line("database", tried, Outcome.WARN, found, remedy)
+    if waiting:
+        found = f"{waiting} rows of an outage"
         remedy = "nothing to do: they are replayed in order at the next start, or by the daemon"
         return Line("database", tried, Outcome.WARN, found, remedy)
     return Line("database", tried, Outcome.OK, "none")

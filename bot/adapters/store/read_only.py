@@ -109,17 +109,20 @@ async def look(
     if place.is_file:
         with _raw(place.path) as db:
             checked, problem = _quick_check(db, monotonic, monotonic() + limit_s)
-    waiting, rejected = await look_at_spool(place, folder)
+    waiting, rejected = await look_at_spool(place if revision is not None else None, folder)
     return Soundness(revision, tables, checked, problem, await size_of(place), waiting, rejected)
 
 
-async def look_at_spool(place: Place, folder: Path) -> tuple[int, int]:
-    """(lines that wait for the database, lines that it refused), kept in `folder`."""
+async def look_at_spool(place: Place | None, folder: Path) -> tuple[int, int]:
+    """(lines that wait for the database, lines that it refused), kept in `folder`.
+
+    `place`: None for a database without our tables, into which no line can have gone yet.
+    """
     spool = folder / SPOOL_NAME
     waiting = 0
     if spool.exists():
         ident, lines = _spool_lines(spool)
-        waiting = max(0, lines - await _replayed(place, ident))
+        waiting = max(0, lines - (await _replayed(place, ident) if place is not None else 0))
     rejected = folder / REJECTED_NAME
     return waiting, _count_lines(rejected) if rejected.exists() else 0
 

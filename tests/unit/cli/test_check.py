@@ -224,6 +224,18 @@ def test_rows_that_wait_in_the_spool_are_counted(tmp_path: Path) -> None:
     assert (spool.outcome, spool.found) == (Outcome.WARN, "2 rows of an outage")
 
 
+async def test_rows_that_wait_for_a_database_that_is_gone(tmp_path: Path) -> None:
+    """The start would write them into an empty one: its copy belongs back first."""
+    world = World(tmp_path)
+    world.path.parent.mkdir(parents=True)
+    (world.path.parent / "spool.jsonl").write_bytes(b'{"id":"abc","kind":"spool"}\n{}\n{}\n')
+    database_line, spool = await database(tmp_path)
+    assert database_line.outcome is Outcome.OK
+    assert spool.outcome is Outcome.WARN
+    assert "2 rows of an outage" in spool.found and "is empty" in spool.found
+    assert str(world.path.parent / "backups") in spool.remedy
+
+
 def _asked(question: Any) -> list[Line]:
     return list(asyncio.run(question))
 
@@ -310,6 +322,19 @@ def test_an_address_of_another_machine_is_named_as_such(
     assert (line.outcome, line.found) == (Outcome.FAIL, away.strerror)
     assert "no address of this machine" in line.remedy
     assert answering.RequestHandlerClass.seen == []  # type: ignore[attr-defined]
+
+
+def test_port_0_on_an_address_of_another_machine_fails_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon could not listen there either; on one of ours it takes a free port."""
+    here = probes.page(settings(flags(tmp_path)), None)
+    assert (here.outcome, "takes a free one" in here.found) == (Outcome.OK, True)
+    away = OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+    monkeypatch.setattr(probes, "_bind", lambda host, port: away)
+    line = probes.page(settings(flags(tmp_path)), None)
+    assert (line.outcome, line.found) == (Outcome.FAIL, away.strerror)
+    assert "HTTP_HOST is no address of this machine" in line.remedy
 
 
 def test_the_status_of_another_world_is_not_ours(tmp_path: Path, answering: HTTPServer) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from bot.app import probes
 from bot.app.probes import Line, Outcome
+from bot.app.world import world_name
 from tests.postgres import PostgresServer, postgres
 from tests.unit.config.given import settings
 
@@ -38,6 +39,23 @@ async def test_an_empty_database_is_what_the_first_start_fills(
     assert all(line.outcome is Outcome.OK for line in rest)
     tables = "select tablename from pg_tables where schemaname = 'public'"
     assert postgres.sql("check_empty", tables) == []
+
+
+async def test_rows_that_wait_beside_an_empty_database(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """Said in one line, with the way back; no table is asked for that is not there yet."""
+    url = postgres.fresh("check_spool")
+    folder = tmp_path / world_name(settings({"DATA_DIR": str(tmp_path), "DATABASE_URL": url}))
+    folder.mkdir(parents=True)
+    (folder / "spool.jsonl").write_bytes(b'{"id":"abc","kind":"spool"}\n{}\n{}\n')
+    schema, _, spool = await database(tmp_path, url)
+    assert (schema.outcome, "the first start" in schema.found) == (Outcome.OK, True)
+    assert spool.outcome is Outcome.WARN
+    assert "2 rows of an outage" in spool.found and "is empty" in spool.found
+    postgres.sql("check_spool", "CREATE TABLE recipes (id int); SELECT 1")
+    schema, *_ = await database(tmp_path, url)
+    assert (schema.outcome, schema.found) == (Outcome.FAIL, "it belongs to another program")
 
 
 async def test_a_user_who_may_create_nothing_fails(
