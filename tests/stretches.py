@@ -20,6 +20,7 @@ class Stretches:
 
     def __init__(self) -> None:
         self.calls: list[int] = []
+        self.so_far = 0  # in the callback that runs
         self._counts = True
 
     @property
@@ -27,11 +28,10 @@ class Stretches:
         return max(self.calls, default=0)
 
     def _ran(self, handle: asyncio.Handle) -> None:
-        calls = 0
+        self.so_far = 0
 
         def note(_: FrameType, event: str, __: object) -> None:
-            nonlocal calls
-            calls += event in ("call", "c_call")
+            self.so_far += event in ("call", "c_call")
 
         before = sys.getprofile()
         sys.setprofile(note)
@@ -40,7 +40,7 @@ class Stretches:
         finally:
             sys.setprofile(before)
             if self._counts:  # else it began within and went on beyond
-                self.calls.append(calls)
+                self.calls.append(self.so_far)
 
 
 @contextmanager

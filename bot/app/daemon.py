@@ -158,9 +158,8 @@ class _Daemon:
         self._ready = asyncio.Event()
         self._garbage = Garbage()
         self._heartbeat = Heartbeat(parts, self._ready)
-        self.view = DaemonView(
-            parts, self._supervisor, ResourceMeter(self._lag), loaded.warnings, version=VERSION
-        )
+        meter = ResourceMeter(self._lag, self._clock.monotonic)
+        self.view = DaemonView(parts, self._supervisor, meter, loaded.warnings, version=VERSION)
         self._web = self._server()
         self.view.web = self._web
         self._add_services()

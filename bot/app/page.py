@@ -13,12 +13,9 @@ from bot.app.model_view import models_line
 from bot.app.parts import Parts
 from bot.app.performance import figures_of
 from bot.domain.types import Symbol
-from bot.runtime.calls import Calls
 from bot.runtime.logs import error_count
-from bot.runtime.resources import ResourceMeter, Resources
+from bot.runtime.resources import ResourceMeter
 from bot.runtime.supervisor import Condition, Supervisor
-
-RESOURCES_EVERY_S = 5.0  # reading them costs more than all the rest
 
 
 class PageFigures:
@@ -37,9 +34,6 @@ class PageFigures:
         self._meter = meter
         self._warnings = warnings  # may grow
         self._measured = measured
-        self._resources: Resources | None = None
-        self._dependencies: Mapping[str, Calls] = {}
-        self._sampled_at = 0.0
         self._figures: tuple[int, Mapping[str, object]] = (-1, {})
 
     def now(self) -> Mapping[str, object]:
@@ -72,9 +66,9 @@ class PageFigures:
             "not_running": self._not_running(),
             "trace_backlog": parts.store.traces.backlog(),
             "errors_logged": error_count(),
-            "resources": self._sample(),
+            "resources": self._meter.sample(),
             "queues": self._measured.queues(),
-            "dependencies": self._dependencies,
+            "dependencies": self._measured.dependencies(),
             "warnings": list(self._warnings),
             "timeframes": list(parts.policies.timeframes),
             "marks": self._marks(),
@@ -90,14 +84,6 @@ class PageFigures:
         feed = self._parts.hyperliquid.feed
         found = ((symbol, feed.market(symbol)) for symbol in self._parts.scan.universe.symbols)
         return {symbol: market.mark for symbol, market in found if market is not None}
-
-    def _sample(self) -> Resources:
-        now = self._parts.world.clock.monotonic()
-        if self._resources is None or now - self._sampled_at >= RESOURCES_EVERY_S:
-            self._resources = self._meter.sample()
-            self._dependencies = self._measured.dependencies()
-            self._sampled_at = now
-        return self._resources
 
     def _trade_figures(self) -> Mapping[str, object]:
         books = self._parts.books

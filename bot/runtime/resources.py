@@ -20,6 +20,7 @@ from bot.runtime.calls import quantile
 
 SAMPLE_S = 0.05
 KEPT = 1200  # one minute of samples
+READ_EVERY_S = 5.0
 STALL_S = 5.0  # later than this the process stood still (suspended, starved, blocked)
 STEP_MS = 1_000  # the wall clock moved by that much more or less than time did: it was set
 BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)  # of the histogram, upper ones
@@ -132,15 +133,23 @@ class DiskMeter:
 
 
 class ResourceMeter:
-    """Reads the operating system's figures of this process."""
+    """Reads the operating system's figures of this process, every few seconds at most."""
 
-    def __init__(self, lag: LoopLag) -> None:
+    def __init__(self, lag: LoopLag, monotonic: Callable[[], float]) -> None:
         self._lag = lag
+        self._monotonic = monotonic
         self._process = psutil.Process()
         self._process.cpu_percent(None)  # the first call only sets the mark
+        self._last: tuple[float, Resources] | None = None
 
     def sample(self) -> Resources:
-        """The figures of this moment; takes well under a millisecond."""
+        """The figures of now, or of up to `READ_EVERY_S` ago: to read them takes up to 3 ms."""
+        now = self._monotonic()
+        if self._last is None or now - self._last[0] >= READ_EVERY_S:
+            self._last = now, self._read()
+        return self._last[1]
+
+    def _read(self) -> Resources:
         process = self._process
         with process.oneshot():
             return Resources(

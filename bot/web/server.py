@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import inspect
 import socket
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -62,6 +63,9 @@ class WebServer:
         self._clock = clock
         self._stopping = asyncio.Event()
         self._state = WebState(False, _url(host, port), "not started")
+        # With the first request to a route FastAPI looks up where its function stands, for which
+        # the standard library compiles its patterns of Python: 5 ms, now and not in an answer.
+        inspect.getsourcelines(WebServer.state)
 
     def state(self) -> WebState:
         """Where the page is, or why it is not."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 
-from bot.runtime.resources import KEPT, LoopLag, ResourceMeter
+from bot.domain.types import Ms
+from bot.runtime.clock import ManualClock
+from bot.runtime.resources import KEPT, READ_EVERY_S, LoopLag, ResourceMeter
 
 
 def test_lag_is_given_by_quantiles() -> None:
@@ -37,12 +39,24 @@ async def test_one_step_takes_one_sample() -> None:
 
 def test_the_sample_is_of_this_process() -> None:
     """Memory, threads and open files are real ones."""
-    sample = ResourceMeter(LoopLag()).sample()
+    sample = ResourceMeter(LoopLag(), ManualClock(Ms(0)).monotonic).sample()
     assert sample.rss_mb > 5
     assert sample.threads >= threading.active_count()
     assert sample.open_files >= 3
     assert sample.cpu_percent >= 0
     assert sample.peak_rss_mb is None or sample.peak_rss_mb >= sample.rss_mb - 1
+
+
+def test_the_system_is_not_asked_with_every_answer() -> None:
+    """A page, a supervisor and a scraper ask one after the other: one reading serves them."""
+    lag, clock = LoopLag(), ManualClock(Ms(0))
+    meter = ResourceMeter(lag, clock.monotonic)
+    first = meter.sample()
+    lag.note(0.5)
+    clock.advance(int(READ_EVERY_S * 1000) - 1)
+    assert meter.sample() is first
+    clock.advance(1)
+    assert meter.sample().loop_lag.samples == 1
 
 
 def test_the_histogram_counts_every_sample_since_the_start() -> None:

@@ -65,3 +65,21 @@ async def test_no_route_writes_all_it_has_in_one_go(
     assert answer.status_code == 200
     assert len(answer.content) > PART / 2
     assert stretches.longest < A_STRETCH
+
+
+@pytest.mark.parametrize("name", ["status", "metrics"])
+async def test_the_figures_are_read_in_a_turn_of_their_own(
+    client: httpx.AsyncClient, daemon: FakeDaemon, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way through the framework, the reading of memory and the writing: one stretch each."""
+    calls_before = [0]
+    read = getattr(daemon, name)
+
+    def noted() -> object:
+        calls_before.append(stretches.so_far)
+        return read()
+
+    monkeypatch.setattr(daemon, name, noted)
+    with counted() as stretches:
+        await asyncio.create_task(client.get(f"/{name}"))
+    assert calls_before[-1] < 100

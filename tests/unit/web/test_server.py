@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import re
 import signal
 import socket
+import tokenize
+from functools import cache
 
 import httpx
 import pytest
@@ -45,6 +48,29 @@ async def test_it_serves_in_our_loop_and_leaves_signals_alone(daemon: FakeDaemon
         assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
     await end(task)
     assert server.state().listening is False
+
+
+async def test_the_first_answer_compiles_no_patterns_on_the_loop(
+    daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FastAPI looks up where a route's function stands, and the library reads Python for that."""
+    made: list[str] = []
+
+    @cache
+    def compiled(pattern: str) -> re.Pattern[str]:
+        made.append(pattern)
+        return re.compile(pattern, re.UNICODE)
+
+    monkeypatch.setattr(tokenize, "_compile", compiled)
+    server, _ = serve(daemon)
+    assert made, "the library has another name for it now: look again"
+    made.clear()
+    task = asyncio.create_task(server.run())
+    await until(lambda: server.state().listening)
+    async with httpx.AsyncClient(base_url=server.state().url, trust_env=False) as client:
+        assert (await client.get("/live")).status_code == 200
+    await end(task)
+    assert made == []
 
 
 async def test_a_stop_does_not_wait_for_idle_or_slow_clients(daemon: FakeDaemon) -> None:
