@@ -272,10 +272,10 @@ def trade_row(trade: Trade) -> Mapping[str, object]:
         "entry_price": to_micro_cents(trade.entry_price),
         "exit_price": to_micro_cents(trade.exit_price),
         "quantity": trade.quantity,
-        "gross_pnl": trade.gross_pnl,
+        "gross_pnl": to_micro_cents(trade.gross_pnl),
         "fees": trade.fees,
         "funding": trade.funding,
-        "net_pnl": trade.net_pnl,
+        "net_pnl": to_micro_cents(trade.net_pnl),
         "exit_reason": trade.exit_reason,
     }
 

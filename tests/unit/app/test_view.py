@@ -172,8 +172,9 @@ async def test_averages_are_shown_to_the_eighth_decimal() -> None:
         assert (closed.figures["entry"], closed.figures["exit"]) == ("33.33333333", "100")
         (trade,) = made.books.trades
         assert trade.entry_price == third
-        row = trade_row(replace(trade, exit_price=third))
-        assert row["entry_price"] == row["exit_price"] == Decimal("33.33333333")
+        row = trade_row(replace(trade, exit_price=third, gross_pnl=third, fees=ZERO, funding=ZERO))
+        shown_trade = {row[part] for part in ("entry_price", "exit_price", "gross_pnl", "net_pnl")}
+        assert shown_trade == {Decimal("33.33333333")}
 
 
 async def test_health_is_ok_when_everything_works() -> None:
