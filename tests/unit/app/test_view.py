@@ -17,7 +17,7 @@ from bot.app.view import DaemonView, Phase, nearest
 from bot.domain.errors import TransientError
 from bot.domain.orders import new_orders
 from bot.domain.sizing import exact
-from bot.domain.types import ExitReason, Leg, Side
+from bot.domain.types import ZERO, ExitReason, Leg, Side
 from bot.pipeline.blocks import BlockKind
 from bot.pipeline.facts import Fact
 from bot.runtime.resources import LoopLag, ResourceMeter
