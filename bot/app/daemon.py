@@ -158,7 +158,7 @@ class _Daemon:
         self._ready = asyncio.Event()
         self._garbage = Garbage()
         self._heartbeat = Heartbeat(parts, self._ready)
-        meter = ResourceMeter(self._lag, self._clock.monotonic)
+        meter = ResourceMeter(self._lag)
         self.view = DaemonView(parts, self._supervisor, meter, loaded.warnings, version=VERSION)
         self._web = self._server()
         self.view.web = self._web

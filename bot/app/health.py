@@ -13,7 +13,7 @@ from bot.app.clock_view import clock_component
 from bot.app.model_view import model_components
 from bot.app.parts import Parts
 from bot.pipeline.facts import Fact
-from bot.runtime.resources import DiskMeter
+from bot.runtime.resources import DiskMeter, ResourceMeter
 from bot.runtime.supervisor import Condition, Supervisor
 from bot.web.view import Component, HealthState
 
@@ -32,8 +32,11 @@ log = structlog.get_logger(__name__)
 class DaemonHealth:
     """The components, worst news included; `watch` is a service that tells of changes."""
 
-    def __init__(self, parts: Parts, supervisor: Supervisor, disk: DiskMeter) -> None:
+    def __init__(
+        self, parts: Parts, supervisor: Supervisor, disk: DiskMeter, resources: ResourceMeter
+    ) -> None:
         self._parts = parts
+        self._resources = resources
         self._supervisor = supervisor
         self._disk = disk
         self._cycle_at: float | None = None  # machine time; None: no cycle is expected
@@ -76,8 +79,9 @@ class DaemonHealth:
         return max(SHORTEST_STILL_S, intervals_s / self._parts.world.speed)
 
     async def watch(self) -> None:
-        """Service: look at the disk, and say once when a component gets worse or well again."""
+        """Service: look at disk and process, say once when a component gets worse or well again."""
         while True:
+            await asyncio.to_thread(self._resources.look)
             await asyncio.to_thread(self._disk.look)  # a network disk that hangs holds no loop
             self.tell_changes()
             await asyncio.sleep(WATCH_S)  # on the loop: no deadline of market time

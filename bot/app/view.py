@@ -84,7 +84,7 @@ class DaemonView(RecordedTraces):
         self._curve = EquityCurve(parts.store)
         self._measured = Measured(parts)
         self._page = PageFigures(parts, supervisor, meter, self._measured, self._warnings)
-        self.watched = DaemonHealth(parts, supervisor, DiskMeter(folder))
+        self.watched = DaemonHealth(parts, supervisor, DiskMeter(folder), meter)
         self._facts: Counter[str] = Counter()
         self._last_cycle: Mapping[str, object] = {}
         self._phase = Phase.STARTING

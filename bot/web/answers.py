@@ -48,9 +48,14 @@ class Json(Response):
 
 
 async def in_turns(content: Mapping[str, object]) -> Response:
-    """The answer, written a part at a time: 500 rows take 10 ms.
+    """The answer, written a part at a time."""
+    return Json(await written_in_turns(content))
 
-    What made `content` has had its turn of the loop; the writing begins with the next.
+
+async def written_in_turns(content: Mapping[str, object]) -> Written:
+    """`content` as JSON, a part a turn of the loop: 500 rows take 10 ms.
+
+    What made `content` has had its turn; the writing begins with the next.
     """
     parts: list[str] = []
     written = PART
@@ -60,7 +65,7 @@ async def in_turns(content: Mapping[str, object]) -> Response:
             written = 0
         parts.append(part)
         written += len(part)
-    return Json(Written("".join(parts)))
+    return Written("".join(parts))
 
 
 def _parts(content: Mapping[str, object]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import Any
 from starlette.responses import StreamingResponse
 from starlette.types import Send
 
-from bot.web.answers import SAFE_HEADERS
+from bot.web.answers import SAFE_HEADERS, written_in_turns
 from bot.web.encode import encode
 from bot.web.view import StatusView
 
@@ -32,6 +32,7 @@ class EventStreams:
         self._every_s = every_s
         self._made_at = float("-inf")
         self._push = b""
+        self._making = asyncio.Lock()
         self.open = 0
 
     @property
@@ -52,19 +53,20 @@ class EventStreams:
         self.open += 1
         try:
             while not stopping.is_set():
-                yield self._current()
+                yield await self._current()
                 await _set_within(stopping, self._every_s)
             yield framed("bye", b"{}")
         finally:
             self.open -= 1
 
-    def _current(self) -> bytes:
-        """The push of this second; made by the first reader who asks."""
-        now = asyncio.get_running_loop().time()
-        if now - self._made_at >= self._every_s / 2:
-            self._made_at = now
-            self._push = framed("page", encode(self._view.page()))
-        return self._push
+    async def _current(self) -> bytes:
+        """The push of this second; made by the first reader who asks, the others wait for it."""
+        async with self._making:
+            now = asyncio.get_running_loop().time()
+            if now - self._made_at >= self._every_s / 2:
+                self._push = framed("page", encode(await written_in_turns(self._view.page())))
+                self._made_at = now
+            return self._push
 
 
 class _Stream(StreamingResponse):

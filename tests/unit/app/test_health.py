@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +15,13 @@ from structlog.testing import capture_logs
 from bot.app import health
 from bot.app.health import DaemonHealth
 from bot.runtime.clock import LockstepClock, ManualClock
-from bot.runtime.resources import DiskMeter
+from bot.runtime.resources import DiskMeter, LoopLag, ResourceMeter
 from bot.runtime.supervisor import Supervisor
 from bot.web.view import HealthState
 from tests.fakes import FakeFeed
 from tests.unit.app.given import parts
 from tests.unit.pipeline.given import BTC
+from tests.until import until
 
 Room = Callable[[float], None]
 
@@ -26,7 +29,7 @@ Room = Callable[[float], None]
 def watched(**flags: str) -> tuple[DaemonHealth, ManualClock, FakeFeed, Callable[[], None]]:
     """The health of a freshly wired Keel, its clock and feed, and how a cycle is finished."""
     made, _, feed, clock = parts(**flags)
-    found = DaemonHealth(made, Supervisor(clock), DiskMeter(Path()))
+    found = DaemonHealth(made, Supervisor(clock), DiskMeter(Path()), ResourceMeter(LoopLag()))
     return found, clock, feed, lambda: made.facts.tell("cycle_done", clock.now())
 
 
@@ -77,7 +80,7 @@ def test_a_fast_market_leaves_a_cycle_its_time() -> None:
     """A cycle may gather for 5 s of machine time, so three of them are no standstill."""
     made, _, _, clock = parts(SCAN_INTERVAL_SECONDS="45")
     made = replace(made, world=replace(made.world, speed=600.0))
-    found = DaemonHealth(made, Supervisor(clock), DiskMeter(Path()))
+    found = DaemonHealth(made, Supervisor(clock), DiskMeter(Path()), ResourceMeter(LoopLag()))
     found.expect_cycles(True)
     clock.advance(15_000)
     assert state(found, "scheduler")[0] is HealthState.OK
@@ -89,7 +92,7 @@ def test_in_lockstep_a_standstill_is_counted_in_market_time() -> None:
     """There machine time is market time: between two candles nothing is due."""
     made, _, _, clock = parts(SCAN_INTERVAL_SECONDS="60")
     made = replace(made, world=replace(made.world, lockstep=LockstepClock(clock.now())))
-    found = DaemonHealth(made, Supervisor(clock), DiskMeter(Path()))
+    found = DaemonHealth(made, Supervisor(clock), DiskMeter(Path()), ResourceMeter(LoopLag()))
     found.expect_cycles(True)
     clock.advance(60_000)
     assert state(found, "scheduler")[0] is HealthState.OK
@@ -108,10 +111,26 @@ def test_a_disk_that_fills_up_is_told(room: Room, mb: float, expected: HealthSta
     room(mb)
     meter = DiskMeter(Path())
     made, _, _, clock = parts()
-    found = DaemonHealth(made, Supervisor(clock), meter)
+    found = DaemonHealth(made, Supervisor(clock), meter, ResourceMeter(LoopLag()))
     assert state(found, "disk") == (HealthState.OK, "not looked at yet")
     meter.look()
     assert state(found, "disk")[0] is expected
+
+
+async def test_disk_and_process_are_looked_at_beside_the_loop() -> None:
+    """A disk may hang, and to read the files of the process takes milliseconds."""
+    threads: list[int] = []
+
+    def look() -> None:
+        threads.append(threading.get_ident())
+
+    disk, resources = DiskMeter(Path()), ResourceMeter(LoopLag())
+    disk.look = resources.look = look  # type: ignore[method-assign]
+    made, _, _, clock = parts()
+    task = asyncio.create_task(DaemonHealth(made, Supervisor(clock), disk, resources).watch())
+    await until(lambda: len(threads) == 2)
+    task.cancel()
+    assert threading.get_ident() not in threads
 
 
 def test_a_disk_that_cannot_be_asked_is_no_alarm() -> None:

@@ -19,8 +19,7 @@ def a_view(warnings: tuple[str, ...] = ()) -> tuple[DaemonView, Any]:
     made, _, _, _ = parts()
     cast(Any, made.store.traces).proposals = 3
     supervisor = Supervisor(made.world.clock)
-    meter = ResourceMeter(LoopLag(), made.world.clock.monotonic)
-    view = DaemonView(made, supervisor, meter, warnings, "1.2.3")
+    view = DaemonView(made, supervisor, ResourceMeter(LoopLag()), warnings, "1.2.3")
     view.phase = Phase.RUNNING
     return view, cast(Any, made)
 

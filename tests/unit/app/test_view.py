@@ -34,8 +34,7 @@ from tests.until import until
 def view_of(made: Parts) -> DaemonView:
     supervisor = Supervisor(made.world.clock)
     supervisor.add(Service("desk", asyncio.Event().wait, critical=True))  # type: ignore[arg-type]
-    meter = ResourceMeter(LoopLag(), made.world.clock.monotonic)
-    view = DaemonView(made, supervisor, meter, ("a warning",), "1.2.3")
+    view = DaemonView(made, supervisor, ResourceMeter(LoopLag()), ("a warning",), "1.2.3")
     view.phase = Phase.RUNNING
     return view
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
-from bot.domain.types import Ms
-from bot.runtime.clock import ManualClock
-from bot.runtime.resources import KEPT, READ_EVERY_S, LoopLag, ResourceMeter
+from bot.runtime.resources import KEPT, LoopLag, ResourceMeter
 
 
 def test_lag_is_given_by_quantiles() -> None:
@@ -39,7 +38,7 @@ async def test_one_step_takes_one_sample() -> None:
 
 def test_the_sample_is_of_this_process() -> None:
     """Memory, threads and open files are real ones."""
-    sample = ResourceMeter(LoopLag(), ManualClock(Ms(0)).monotonic).sample()
+    sample = ResourceMeter(LoopLag()).sample()
     assert sample.rss_mb > 5
     assert sample.threads >= threading.active_count()
     assert sample.open_files >= 3
@@ -48,15 +47,17 @@ def test_the_sample_is_of_this_process() -> None:
 
 
 def test_the_system_is_not_asked_with_every_answer() -> None:
-    """A page, a supervisor and a scraper ask one after the other: one reading serves them."""
-    lag, clock = LoopLag(), ManualClock(Ms(0))
-    meter = ResourceMeter(lag, clock.monotonic)
+    """To read its files takes milliseconds: a look does that; how late the loop is, is of now."""
+    lag = LoopLag()
+    meter = ResourceMeter(lag)
     first = meter.sample()
-    lag.note(0.5)
-    clock.advance(int(READ_EVERY_S * 1000) - 1)
-    assert meter.sample() is first
-    clock.advance(1)
-    assert meter.sample().loop_lag.samples == 1
+    with Path(__file__).open():
+        again = meter.sample()
+        assert (again.open_files, again.loop_lag.samples) == (first.open_files, 0)
+        lag.note(0.5)
+        assert meter.sample().loop_lag.samples == 1
+        meter.look()
+        assert meter.sample().open_files == first.open_files + 1
 
 
 def test_the_histogram_counts_every_sample_since_the_start() -> None:

@@ -65,6 +65,20 @@ async def test_the_first_push_comes_at_once_and_others_follow(daemon: FakeDaemon
         assert (await next_push(lines))["number"] == 2
 
 
+async def test_a_push_is_read_and_written_in_turns(daemon: FakeDaemon) -> None:
+    """It comes each second while somebody looks; readers who ask meanwhile wait for the same."""
+    streams = EventStreams(daemon)
+    stopping = asyncio.Event()
+    asking = [asyncio.create_task(anext(streams.pushes(stopping))) for _ in range(3)]
+    turns = 0
+    while not all(one.done() for one in asking):
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns > 2
+    assert {one.result() for one in asking} == {asking[0].result()} != {b""}
+    assert daemon.pushes == 1
+
+
 async def test_one_push_serves_all_readers(daemon: FakeDaemon) -> None:
     """Many pages cost the daemon as much as one."""
     streams = EventStreams(daemon)

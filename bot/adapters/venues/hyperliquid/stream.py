@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 Subscription = Mapping[str, object]
 Handler = Callable[[object], None]
+_Key = tuple[tuple[str, str], ...]  # fields of a subscription; asked for each symbol, each second
 
 MAX_SUBSCRIPTIONS = 1_000  # docs, "Rate limits": subscriptions per IP
 # Half a millisecond of work. A tick of 200 coins is 400 frames at once; with fewer a turn the
@@ -48,9 +49,9 @@ class Stream:
         self._timing = timing
         self._jitter = jitter
         self._handlers: dict[str, Handler] = {}
-        self._wanted: dict[str, Subscription] = {}
-        self._sent: set[str] = set()
-        self._acked: set[str] = set()
+        self._wanted: dict[_Key, Subscription] = {}
+        self._sent: set[_Key] = set()
+        self._acked: set[_Key] = set()
         self._settled = asyncio.Event()  # every wanted subscription is acknowledged
         self._stirred = asyncio.Event()  # wake the keeper of subscriptions
         self._pong = asyncio.Event()
@@ -320,7 +321,7 @@ class Stream:
         for key in [key for key in sorted(self._sent) if key not in self._wanted]:
             self._sent.discard(key)
             self._acked.discard(key)
-            await self._send(socket, "unsubscribe", json.loads(key))
+            await self._send(socket, "unsubscribe", dict(key))
         for key, subscription in list(self._wanted.items()):
             if key not in self._sent:
                 self._sent.add(key)
@@ -364,11 +365,11 @@ async def _awaited(result: Awaitable[None]) -> None:
     await result
 
 
-def _key(subscription: Mapping[str, object]) -> str:
+def _key(subscription: Mapping[str, object]) -> _Key:
     """One name for a subscription, with or without the fields that the venue adds."""
-    fields = {}
+    fields = []
     for name in _KEY_FIELDS:
         value = subscription.get(name)
         if isinstance(value, str):
-            fields[name] = value.lower() if name == "user" else value
-    return json.dumps(fields)
+            fields.append((name, value.lower() if name == "user" else value))
+    return tuple(fields)
