@@ -13,6 +13,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, NoReturn
 
+from pydantic import BaseModel
+
 
 @contextmanager
 def missing(*names: str) -> Iterator[None]:
@@ -45,6 +47,17 @@ def left_out(*names: str) -> Iterator[None]:
         sys.meta_path.remove(finder)
         for name in finder.made:
             del sys.modules[name]
+
+
+@contextmanager
+def built_when_used() -> Iterator[None]:
+    """Import with pydantic's models built when one of them is first used, not when it is read."""
+    config = BaseModel.model_config
+    config["defer_build"] = True
+    try:
+        yield
+    finally:
+        del config["defer_build"]
 
 
 class _StandIns(MetaPathFinder, Loader):

@@ -23,13 +23,22 @@ def _system() -> ssl.SSLContext:
 
 @contextmanager
 def trusting_nobody() -> Iterator[None]:
-    """For a library that makes a TLS context when it is imported: one that refuses everybody."""
+    """For a library that makes TLS contexts when it is imported: they refuse everybody.
+
+    One that checks nobody reads the system's certificates all the same, by the method.
+    """
     made = ssl.create_default_context
     ssl.create_default_context = _refusing
+    ssl.SSLContext.set_default_verify_paths = _reading_nothing  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
         ssl.create_default_context = made
+        del ssl.SSLContext.set_default_verify_paths  # the one of its base is there again
+
+
+def _reading_nothing(_: ssl.SSLContext) -> None:
+    pass
 
 
 def _refusing(*_: object, **__: object) -> ssl.SSLContext:

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
-from bot.runtime.lean import left_out, missing
+from bot.runtime.lean import built_when_used, left_out, missing
 
 
 @pytest.fixture
@@ -76,3 +77,20 @@ def test_what_is_imported_already_is_left_alone(library: str) -> None:
         assert sys.modules["keel_extra"] is extra
     finally:
         forget()
+
+
+def test_models_are_built_when_they_are_used() -> None:
+    """Those that are read within; and what they check is the same."""
+    with built_when_used():
+
+        class Late(BaseModel):
+            number: int
+
+    class Soon(BaseModel):
+        number: int
+
+    assert (Late.__pydantic_complete__, Soon.__pydantic_complete__) == (False, True)
+    with pytest.raises(ValidationError):
+        Late.model_validate({"number": "x"})
+    assert Late(number=1).number == 1
+    assert Late.__pydantic_complete__

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from bot.domain.types import Timeframe
 from bot.web.access import WebOptions
@@ -281,6 +284,23 @@ async def test_a_view_without_controls_has_no_control_routes(daemon: FakeDaemon)
     async with client_of(daemon, WebOptions(TOKEN), controls=False) as client:
         assert (await client.post("/control/halt", headers=BEARER)).status_code == 404
         assert "/control/halt" not in (await client.get("/openapi.json")).json()["paths"]
+
+
+@pytest.mark.parametrize("route", ["/openapi.json", "/docs"])
+async def test_the_description_is_made_beside_the_loop(
+    client: httpx.AsyncClient, route: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes 25 ms with all its models, and anybody may ask for it."""
+    threads: list[int] = []
+    make = FastAPI.openapi
+
+    def noted(app: FastAPI) -> dict[str, Any]:
+        threads.append(threading.get_ident())
+        return make(app)
+
+    monkeypatch.setattr(FastAPI, "openapi", noted)
+    assert (await client.get(route)).status_code == 200
+    assert threads and threading.get_ident() not in threads
 
 
 async def test_the_openapi_document_tells_errors_and_tokens(client: httpx.AsyncClient) -> None:
