@@ -284,9 +284,9 @@ async def test_the_bars_of_a_decision_are_kept_once() -> None:
 async def test_each_symbol_thinks_in_a_turn_of_the_loop_of_its_own() -> None:
     """However many candles close at once, a price is looked at between two symbols.
 
-    And between what is seen of one and what is thought of it.
+    And between what is seen of one, what is kept of it and what is thought of it.
     """
-    turns, looked, thought = [0], [], []
+    turns, looked, kept, thought = [0], [], [], []
 
     class Noted(FixedRule):
         def signals(self, bars: Bars) -> SignalArray:
@@ -312,6 +312,7 @@ async def test_each_symbol_thinks_in_a_turn_of_the_loop_of_its_own() -> None:
 
     made.kit.feed.bars = bars  # type: ignore[method-assign, assignment]
     made.kit.feed.market = market  # type: ignore[method-assign]
+    made.keeper.saw = lambda *_: kept.append(turns[0])  # type: ignore[method-assign]
     counter = asyncio.create_task(count())
     cycle = asyncio.create_task(made.road.cycle([BTC, ETH, SOL]))
     asyncio.get_running_loop().call_later(0.01, together.set)
@@ -319,7 +320,8 @@ async def test_each_symbol_thinks_in_a_turn_of_the_loop_of_its_own() -> None:
         await cycle
     counter.cancel()
     assert sorted(symbol for _, symbol in looked) == [BTC, ETH, SOL]
-    assert len({turn for turn, _ in looked} | set(thought)) == len(looked) + len(thought) == 6
+    assert len(looked) == len(kept) == len(thought) == 3
+    assert len({*(turn for turn, _ in looked), *kept, *thought}) == 9
 
 
 async def test_symbols_set_out_one_a_turn() -> None:
