@@ -8,10 +8,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import numbers
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from typing import NoReturn
 
 import numpy as np
@@ -29,80 +29,100 @@ def decimal_text(value: Decimal) -> str:
     """
     if not value.is_finite():
         raise ValueError(f"a Decimal must be finite, is {value}")
-    sign, digits, exponent = value.as_tuple()
-    assert isinstance(exponent, int)  # finite, so never "F" or "n"
-    written = "".join(map(str, digits)).lstrip("0")
-    if not written:
+    if not value:
         return "0"
-    kept = written.rstrip("0")
-    exponent += len(written) - len(kept)
-    return ("-" if sign else "") + _positional(kept, exponent)
+    if not _LOWEST_PLAIN_EXPONENT <= value.adjusted() <= _HIGHEST_PLAIN_EXPONENT:
+        return _with_exponent(value)
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _positional(digits: str, exponent: int) -> str:
-    """Spell digits x 10^exponent, digits without zeros at either end."""
-    point = len(digits) + exponent  # digits before the decimal point
-    leading = point - 1
-    if not _LOWEST_PLAIN_EXPONENT <= leading <= _HIGHEST_PLAIN_EXPONENT:
-        fraction = "." + digits[1:] if len(digits) > 1 else ""
-        return f"{digits[0]}{fraction}E{leading:+d}"
-    if exponent >= 0:
-        return digits + "0" * exponent
-    if point <= 0:
-        return "0." + "0" * -point + digits
-    return digits[:point] + "." + digits[point:]
+def _with_exponent(value: Decimal) -> str:
+    sign, digits, _ = value.as_tuple()
+    kept = "".join(map(str, digits)).rstrip("0")
+    fraction = "." + kept[1:] if len(kept) > 1 else ""
+    return f"{'-' if sign else ''}{kept[0]}{fraction}E{value.adjusted():+d}"
 
 
-def plain(value: object, path: str = "$") -> object:
+class _NoForm(ValueError):
+    """What has no canonical form, and where: its place is known when it has come all the way up."""
+
+    def __init__(self, what: str, path: str = "") -> None:
+        super().__init__(f"canonical JSON: ${path} {what}")
+        self._what, self._path = what, path
+
+    def within(self, place: str) -> _NoForm:
+        """The same, seen from what holds it."""
+        return _NoForm(self._what, place + self._path)
+
+
+def plain(value: object) -> object:
     """Turn a value into what JSON knows: None, bool, int, float, str, list, dict.
 
     Enumerations by value, dataclasses by fields, tuples as lists, Decimals as text.
     Raises ValueError that names the path of what has no canonical form (NaN, a set, bytes).
     """
     if isinstance(value, Enum):
-        return plain(value.value, path)
+        return plain(value.value)
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, float):
-        return _finite(float(value), path)
+        if not math.isfinite(value):
+            raise _NoForm(f"must be finite, is {value}")
+        return float(value)
     if isinstance(value, Decimal):
         if not value.is_finite():
-            raise ValueError(f"canonical JSON: {path} must be finite, is {value}")
+            raise _NoForm(f"must be finite, is {value}")
         return decimal_text(value)
-    if isinstance(value, numbers.Integral):
+    if isinstance(value, int):
         return int(value)
     if isinstance(value, np.generic):
-        return plain(value.item(), path)
-    return _composite(value, path)
+        return plain(value.item())
+    return _composite(value)
 
 
-def _finite(value: float, path: str) -> float:
-    if not math.isfinite(value):
-        raise ValueError(f"canonical JSON: {path} must be finite, is {value}")
-    return value
-
-
-def _composite(value: object, path: str) -> object:
+def _composite(value: object) -> object:
     if isinstance(value, list | tuple):
-        return [plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
+        return _items(value)
     # Before the mappings: each of their subclasses would remember every type it was asked about.
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: plain(getattr(value, field.name), f"{path}.{field.name}")
-            for field in dataclasses.fields(value)
-        }
+        return _members((name, getattr(value, name)) for name in _fields(type(value)))
     if isinstance(value, Mapping):
-        return {_key(key, path): plain(item, f"{path}.{key}") for key, item in value.items()}
-    raise ValueError(
-        f"canonical JSON: {path} is a {type(value).__name__}, which has no canonical form"
-    )
+        return _members((_key(key), item) for key, item in value.items())
+    raise _NoForm(f"is a {type(value).__name__}, which has no canonical form")
 
 
-def _key(key: object, path: str) -> str:
+def _items(values: Sequence[object]) -> list[object]:
+    made: list[object] = []
+    for item in values:
+        try:
+            made.append(plain(item))
+        except _NoForm as error:
+            raise error.within(f"[{len(made)}]") from None
+    return made
+
+
+def _members(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+    made: dict[str, object] = {}
+    for name, item in pairs:
+        try:
+            made[name] = plain(item)
+        except _NoForm as error:
+            raise error.within(f".{name}") from None
+    return made
+
+
+@cache
+def _fields(kind: type) -> tuple[str, ...]:
+    """Names of a dataclass's fields: asking for them takes longer than reading them."""
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+def _key(key: object) -> str:
     if isinstance(key, Enum):
         key = key.value
     if not isinstance(key, str):
-        raise ValueError(f"canonical JSON: {path} has the key {key!r}; keys must be text")
+        raise _NoForm(f"has the key {key!r}; keys must be text")
     return key
 
 
