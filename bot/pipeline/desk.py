@@ -305,9 +305,8 @@ class Desk:
         intent = verdict.intent
         self._books.reserve(intent.cloid, _reservation(intent), offer.snapshot.as_of)
         self._entering += 1
-        # On its way: should the process die now, the trace says so.
-        self._close(trail, Reason.UNKNOWN_OUTCOME, Stage.EXECUTE)
-        return Job(symbol, self._enter(offer, verdict.cleared), partial(self._entered, intent))
+        over = partial(self._entered, intent, trail)
+        return Job(symbol, self._enter(offer, verdict.cleared), over)
 
     def _look(self, offer: Offer) -> Look | None:
         newest = offer.bar_close or offer.snapshot.as_of
@@ -323,6 +322,7 @@ class Desk:
     async def _enter(self, offer: Offer, cleared: Cleared) -> None:
         trail, intent = offer.trail, cleared.intent
         plan = Plan.of(intent, offer.wish.signal.strategy, offer.wish.atr)
+        self._on_its_way(trail)
         with trail.at(Stage.EXECUTE):
             reason = await self._execution.enter(cleared, plan, offer.expires_at)
         if reason is Reason.EXECUTED:
@@ -338,8 +338,14 @@ class Desk:
         stage = Stage.PROTECT if reason is Reason.EXECUTED else Stage.EXECUTE
         self._close(trail, reason, stage)
 
-    def _entered(self, intent: Intent) -> None:
+    def _on_its_way(self, trail: Trail) -> None:
+        """Should the process die now, the trace says so; written in the order's own task."""
+        self._close(trail, Reason.UNKNOWN_OUTCOME, Stage.EXECUTE)
+
+    def _entered(self, intent: Intent, trail: Trail) -> None:
         self._entering -= 1
+        if trail.stage is Stage.CLEAR:  # cut off before its first step
+            self._on_its_way(trail)
         if intent.cloid not in self._books.orders:  # cut off before it was written: never sent
             self._books.release(intent.cloid, unfilled=True)
 

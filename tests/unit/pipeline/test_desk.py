@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from decimal import Decimal
-from itertools import pairwise
 
 import pytest
 
@@ -97,34 +96,6 @@ async def test_the_best_score_enters_first() -> None:
     async with running(made):
         await made.play(2_000)
     assert [intent.symbol for intent in made.venue.of_leg(Leg.ENTRY)] == [ETH, SOL, BTC]
-
-
-@pytest.mark.parametrize("halted", [True, False], ids=["halted", "active"])
-async def test_the_loop_has_its_turn_between_two_entries(halted: bool) -> None:
-    """What eight entries take at once nobody else may have to wait for, least of all an exit."""
-    made = kit()
-    for symbol in many(made, ENTRY_LANE):
-        made.desk.offer(await offer(made, symbol))
-    made.books.safety.state = TradingState.HALTED if halted else TradingState.ACTIVE
-    seen = [0]
-    async with running(made):
-        while seen[-1] < ENTRY_LANE:
-            await asyncio.sleep(0)
-            seen.append(len(made.traces.records))
-    assert max(later - earlier for earlier, later in pairwise(seen)) == 1
-
-
-async def test_an_entry_is_traced_to_its_protection() -> None:
-    """The trace ends at PROTECT with what the desk saw, sized and cleared."""
-    made = kit()
-    one = await offer(made)
-    async with running(made):
-        made.desk.offer(one)
-        await made.play(1_000)
-    assert ended(made, one) == (Stage.PROTECT, Reason.EXECUTED)
-    body = made.traces.records[one.trail.id].body
-    assert set(body) >= {"desk", "orders", "durations_ms"}
-    assert made.books.reservations == {}
 
 
 async def test_exits_go_ahead_of_entries() -> None:
@@ -369,7 +340,8 @@ async def test_what_is_cut_off_before_its_first_step_is_counted_out() -> None:
             await made.enter(entry(symbol))
     made.desk.close(BTC, ExitReason.MANUAL)
     made.desk.move_stop(ETH, 99.5)
-    made.desk.offer(await offer(made, SOL))
+    cut = await offer(made, SOL)
+    made.desk.offer(cut)
     sent = len(made.venue.sent)
 
     async def cut_off() -> None:
@@ -382,6 +354,7 @@ async def test_what_is_cut_off_before_its_first_step_is_counted_out() -> None:
     await until(lambda: not made.desk._in_flight)
     assert len(made.venue.sent) == sent
     assert made.books.reservations == {}
+    assert ended(made, cut) == (Stage.EXECUTE, Reason.UNKNOWN_OUTCOME)
     assert not any(made.desk.works_on(symbol) for symbol in (BTC, ETH, SOL))
     async with running(made):
         made.desk.close(BTC, ExitReason.MANUAL)
